@@ -1,0 +1,225 @@
+"""Health: the tallies of all sources, merged into the state of the moments that one tallies partition owns.
+
+A pure fold over that partition's log. A message's set is applied whole or not at all, and once: `to` must be
+beyond what its source has had. Its values are absolute and merged by maximum, so that a stale owner's flush (the
+same events, cut elsewhere) overlaps without counting twice. What is still needed to compare is kept until a flush
+says that it *began* after the bucket was closed. Because it is a fold, state needs no journal of its own: a
+snapshot with the log's offset, and the log from there.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streams import names
+from streams.cells import Cells, keys
+from streams.clock import Clock, Progress, Source
+from streams.events import SECOND
+from streams.route import Routes
+from streams.signals import bad, good
+from streams.windows import BUCKET_S, NONE, Ints, Windows
+from streams.wire import Frontier, Lane, Tallies, decode, unpack
+
+BUCKET = BUCKET_S * SECOND
+
+
+class Known:
+    """What one source topic-partition has told so far, by raw lane."""
+
+    def __init__(self) -> None:
+        self.to = -1
+        self.totals = NONE
+        self.cells = Cells()
+        self.set: tuple[str, int] = ("", 0)  # flush and chunks of the set that is being received
+        self.parts: list[Tallies] = []
+
+
+class Health:
+    """One tallies partition. `expected` is how many source topic-partitions there are."""
+
+    def __init__(self, routes: Routes, partition: int, expected: int) -> None:
+        self.routes = routes
+        self.partition = partition
+        self.offset = -1  # of the log
+        self.clock = Clock(expected)
+        self.sources: dict[Source, Known] = {}
+        self.raw: dict[Lane, int] = {}  # lanes as ingest named them
+        self.target = NONE  # raw lane → lane
+        self.lanes: dict[Lane, int] = {}
+        self.names: list[Lane] = []
+        self.totals = NONE
+        self.admitted: dict[str, dict[str, None]] = {}  # "" or "moment\0dimension" → names, first come
+        self.windows = Windows(int(routes.catalogue.budget_period))
+        self.workers: dict[str, int] = {}  # worker → the wall time of its last frontier
+        for moment in routes.catalogue.moments:
+            if routes.owner(moment) == partition:
+                self._expect(moment)
+
+    def _expect(self, moment: str) -> None:
+        """Lanes that exist before any event: zero is an answer, absence is not."""
+        self.series(moment, names.ALL)
+        for dimension in self.routes.catalogue.dimensions.values():
+            for value in dimension.values or ():
+                self.series(moment, f"{dimension.name}={value}")
+
+    def series(self, moment: str, segment: str) -> None:
+        """Makes both lanes of every declared signal."""
+        for signal in self.routes.signals(moment):
+            self._lane((moment, segment, good(signal)))
+            self._lane((moment, segment, bad(signal)))
+
+    def _lane(self, lane: Lane) -> int:
+        i = self.lanes.get(lane)
+        if i is None:
+            i = self.lanes[lane] = len(self.names)
+            self.names.append(lane)
+            self.totals = _grown(self.totals, len(self.names))
+            if lane[2][-1] in "+-":  # a signal's two lanes come together
+                self._lane((lane[0], lane[1], good(lane[2][:-1])))
+                self._lane((lane[0], lane[1], bad(lane[2][:-1])))
+        return i
+
+    def _raw(self, lane: Lane) -> int:
+        """The number of an ingest lane; on first sight it is decided, for good, what it counts as."""
+        i = self.raw.get(lane)
+        if i is None:
+            i = self.raw[lane] = len(self.raw)
+            self.target = _grown(self.target, i + 1)
+            self.target[i] = self._lane(self._admit(lane))
+        return i
+
+    def _admit(self, lane: Lane) -> Lane:
+        moment, segment, field = lane
+        catalogue = self.routes.catalogue
+        if moment not in catalogue.moments and moment != names.OTHER:
+            moment = self._first("", moment, catalogue.discovered.limit)
+        dimension, _, value = segment.partition("=")
+        if dimension in catalogue.dimensions and value != names.OTHER:
+            known = catalogue.dimensions[dimension]
+            if known.values is None:
+                value = self._first(f"{moment}\0{dimension}", value, known.limit)
+            segment = f"{dimension}={value}"
+        if moment in catalogue.moments and not segment.startswith("voice="):
+            self.series(moment, segment)
+        return moment, segment, field
+
+    def _first(self, scope: str, name: str, limit: int) -> str:
+        some = self.admitted.setdefault(scope, {})
+        if name not in some:
+            if len(some) >= limit:
+                return names.OTHER
+            some[name] = None
+        return name
+
+    def apply(self, offset: int, value: bytes) -> None:
+        """Takes one record of the log; records at or before `offset` are known already."""
+        if offset <= self.offset:
+            return
+        self.offset = offset
+        message = decode(value)
+        if isinstance(message, Frontier):
+            self.workers[message.worker] = message.wall
+            for topic, partition, watermark, idle in message.sources:
+                self.clock.report((topic, partition), Progress(watermark, idle))
+            self.windows.advance(self.clock.advance(message.wall))
+            return
+        source = (message.topic, message.partition)
+        known = self.sources.setdefault(source, Known())
+        if message.to < known.to or (message.to == known.to and not message.whole):
+            return
+        if known.set != (message.flush, message.chunks):
+            known.set, known.parts = (message.flush, message.chunks), []
+        if message.chunk == len(known.parts):
+            known.parts.append(message)
+        if len(known.parts) < message.chunks:
+            return
+        for part in known.parts:
+            self._merge(known, part)
+        known.to, known.parts, known.set = message.to, [], ("", 0)
+        known.cells.evict(message.floor // BUCKET)
+        self.clock.report(source, Progress(message.watermark, idle=False))
+        self.windows.advance(self.clock.advance())
+
+    def _merge(self, known: Known, message: Tallies) -> None:
+        ids = np.fromiter((self._raw((m, s, f)) for m, s, f in message.lanes), np.int64, len(message.lanes))
+        changes = unpack(message, ids)
+        known.totals = _grown(known.totals, len(self.raw))
+        grown = np.maximum(changes.totals - known.totals[changes.lanes], 0)
+        known.totals[changes.lanes] += grown
+        np.add.at(self.totals, self.target[changes.lanes], grown)
+        grown = known.cells.raise_to(keys(changes.buckets, changes.cell_lanes), changes.cells)
+        lanes = self.target[changes.cell_lanes]
+        self.windows.add(changes.buckets * BUCKET_S, lanes, grown, len(self.names))
+
+    # Snapshots
+
+    def snapshot(self) -> bytes:
+        """All state, packed; `restore` reads it."""
+        sources = [
+            (
+                *source, k.to, _bytes(k.totals), _bytes(k.cells.keys), _bytes(k.cells.values),
+                k.set, [msgspec.msgpack.encode(p) for p in k.parts],
+            )
+            for source, k in self.sources.items()
+        ]  # fmt: skip
+        rings = [(r.resolution_s, *map(_bytes, r.dump())) for r in self.windows.rings]
+        return msgspec.msgpack.encode(
+            _Snapshot(
+                self.offset, list(self.raw), self.admitted, sources, self.clock.now,
+                [(*s, p.watermark, p.idle) for s, p in self.clock.sources.items()],
+                self.names, _bytes(self.totals), _bytes(self.target), rings, self.workers,
+            )
+        )  # fmt: skip
+
+    def restore(self, blob: bytes) -> None:
+        """Takes a snapshot's state, by the catalogue of now; call it on a new object."""
+        old = msgspec.msgpack.decode(blob, type=_Snapshot)
+        self.offset, self.workers = old.offset, old.workers
+        self.admitted = {scope: dict.fromkeys(some) for scope, some in old.admitted.items()}
+        lanes = np.array([self._lane((m, s, f)) for m, s, f in old.names], np.int64)
+        self.raw = {(m, s, f): i for i, (m, s, f) in enumerate(old.raw)}
+        self.target = lanes[_ints(old.target)] if len(old.target) else NONE
+        np.add.at(self.totals, lanes, _ints(old.totals))
+        for topic, partition, to, totals, cell_keys, cell_values, some, parts in old.sources:
+            known = self.sources[topic, partition] = Known()
+            known.to, known.totals = to, _ints(totals)
+            known.cells.keys, known.cells.values = _ints(cell_keys), _ints(cell_values)
+            known.set = (some[0], some[1])
+            known.parts = [m for m in map(decode, parts) if isinstance(m, Tallies)]
+        self.clock.now = old.now
+        for topic, partition, watermark, idle in old.clock:
+            self.clock.report((topic, partition), Progress(watermark, idle))
+        self.windows.advance(old.now)
+        kept = {resolution: cells for resolution, *cells in old.rings}
+        for ring in self.windows.rings:
+            if ring.resolution_s in kept:
+                starts, columns, values = map(_ints, kept[ring.resolution_s])
+                ring.add(starts, lanes[columns], values, len(self.names))
+        self.windows.width = len(self.names)
+
+
+class _Snapshot(msgspec.Struct, array_like=True):
+    offset: int
+    raw: list[Lane]
+    admitted: dict[str, Any]
+    sources: list[tuple[str, int, int, bytes, bytes, bytes, tuple[str, int], list[bytes]]]
+    now: int
+    clock: list[tuple[str, int, int | None, bool]]
+    names: list[Lane]
+    totals: bytes
+    target: bytes
+    rings: list[tuple[int, bytes, bytes, bytes]]
+    workers: dict[str, int]
+
+
+def _grown(a: Ints, size: int) -> Ints:
+    return a if len(a) >= size else np.concatenate((a, np.zeros(size - len(a), np.int64)))
+
+
+def _bytes(a: Ints) -> bytes:
+    return a.astype("<i8").tobytes()
+
+
+def _ints(b: bytes) -> Ints:
+    return np.frombuffer(b, "<i8").astype(np.int64)

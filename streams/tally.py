@@ -1,0 +1,305 @@
+"""Ingest: the records of one source topic-partition into absolute tallies.
+
+Everything here is a function of the partition's records in their order (and of the broker's timestamps in them),
+so a replay from any flush gives the same numbers, wherever the batches are cut. The hot loop turns an event into
+one int, `bucket << 24 | code`; what a code stands for, series by series, is worked out once a code, and added up
+with numpy once a flush.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import numpy as np
+
+from streams import names
+from streams.dedupe import Dedupe
+from streams.events import (
+    EPOCH,
+    MAX_BODY,
+    SECOND,
+    Answer,
+    Event,
+    Headers,
+    Reader,
+    Rejection,
+    Survey,
+    Touchpoint,
+    check_answer,
+    check_moment,
+    segments,
+)
+from streams.journal import FEW_IDS, Flush, Head, Restored
+from streams.ledger import Ledger
+from streams.route import Key, Measured, Routes, segment_of
+from streams.signals import WAIT_SUM, Amounts, answer_fields, observe, observe_answer, touchpoint_fields, wait_ms
+from streams.windows import BUCKET_S, Ints
+from streams.wire import Tallies, decode
+
+BUCKET: Final = BUCKET_S * SECOND
+CODE_BITS: Final = 24
+CODE_MASK: Final = (1 << CODE_BITS) - 1
+MAX_CODES: Final = 100_000  # distinct keys that are cached; past it the cache begins again
+FUTURE: Final = 300 * SECOND  # contract: how far ahead of the broker's time an event may be
+LOG_APPEND_TIME: Final = 1
+
+
+class Record(Protocol):
+    """What a Kafka client gives for a record; `timestamp` in milliseconds."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None
+    timestamp: int
+    timestamp_type: int
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+Refused = tuple[Record, Rejection]
+
+
+class Tally:
+    """One source topic-partition. `run` takes records, `flush` gives what they changed."""
+
+    def __init__(self, topic: str, partition: int, routes: Routes, kind: str = "") -> None:
+        self.kind = kind or topic  # which of the contract's topics it is, whatever its name
+        self.topic = topic
+        self.partition = partition
+        self.routes = routes
+        self.reader = Reader(self.kind)
+        self.lateness = int(routes.catalogue.allowed_lateness * SECOND)
+        self.offset = -1  # the last record that is in memory
+        self.head = Head(-1, None, 0, 0, 0, 0, {}, routes.fingerprint)  # as of the last flush
+        self.watermark: int | None = None
+        self.floor = 0  # microseconds; what is before it stays too late, whatever the lateness is now
+        self.received = self.accepted = self.duplicates = 0
+        self.rejected: dict[str, int] = {}
+        self.dedupe = Dedupe(self.lateness)
+        self.fresh: dict[tuple[int, str], list[str]] = {}
+        self.ledger = Ledger(routes)
+        self.measured: dict[str, Measured] = {}
+        self.buffer: list[int] = []
+        self.waits: dict[str, int] = {}  # moment → milliseconds
+        self.code_lanes: list[Ints] = []
+        self.code_amounts: list[Ints] = []
+        self.whole = False  # send everything with the next flush
+
+    def run(self, records: Sequence[Record], now: int) -> list[Refused]:
+        """Counts records (ascending offsets); `now`, in microseconds, bounds event time without LogAppendTime."""
+        if records and records[0].offset <= self.offset:
+            records = [r for r in records if r.offset > self.offset]
+        if not records:
+            return []
+        refused: list[Refused] = []
+        duplicates = 0
+        decode_event, read, measured_of, seen = self.reader.decode, self.reader.read, self.measured, self.dedupe.seen
+        watermark = -1 if self.watermark is None else self.watermark
+        late = max(self.floor, watermark - self.lateness)
+        safe = min(now, 1000 * min(r.timestamp for r in records))
+        source, known, fresh = "", set[str](), list[str]()
+        begin = end = 0  # the slice of event time that `fresh` is for
+        for r in records:
+            value = r.value
+            try:
+                if value is None or len(value) > MAX_BODY or 92 in value or not value.isascii():
+                    event = read(value, r.headers)
+                elif r.headers and is_binary(r.headers):
+                    event = read(value, r.headers)
+                else:
+                    try:
+                        event = decode_event(value)
+                    except (msgspec.DecodeError, RecursionError, ValueError):
+                        event = read(value, r.headers)
+                data = event.data
+                time = event.time - EPOCH
+                at = (time.days * 86_400 + time.seconds) * SECOND + time.microseconds
+                if at < 0:
+                    raise Rejection(names.BAD_ENVELOPE, "time: expected a year from 1970 to 9999")
+                measured = measured_of.get(data.moment) or self._measure(data.moment)
+                key = bytes(data.segment), (
+                    observe(data, event.time, measured.bounds, measured.duration_within)
+                    if type(event) is Touchpoint
+                    else _observe_feedback(event)
+                )
+                code = measured.codes.get(key)
+                if code is None:
+                    _check(event)
+                if at > safe and at > _latest(r, now):
+                    raise Rejection(names.FROM_FUTURE, "time: expected at most 5 min ahead of the broker's time")
+                if at < late:
+                    raise Rejection(names.TOO_LATE, f"time: expected at most {self.lateness // SECOND} s late")
+            except Rejection as e:
+                refused.append((r, e))
+                continue
+            if event.source != source:
+                source = event.source
+                known = seen.setdefault(source, set())
+                begin = end = 0
+            if event.id in known:
+                duplicates += 1
+                continue
+            if not begin <= at < end:
+                end = self.dedupe.end_of(at)
+                begin = end - self.dedupe.slice
+                fresh = self.fresh.setdefault((end, source), [])
+            known.add(event.id)
+            fresh.append(event.id)
+            if at > watermark:
+                watermark = at
+                late = max(late, at - self.lateness)
+            if code is None:
+                code = self._code(measured, key, event)
+            if code:
+                self.buffer.append(at // BUCKET << CODE_BITS | code)
+                if measured.bounds:
+                    self._wait(event)
+        self.offset = records[-1].offset
+        self.watermark = None if watermark < 0 else watermark
+        self.received += len(records)
+        self.duplicates += duplicates
+        self.accepted += len(records) - duplicates - len(refused)
+        for _, e in refused:
+            self.rejected[e.reason] = self.rejected.get(e.reason, 0) + 1
+        return refused
+
+    def _measure(self, moment: str) -> Measured:
+        check_moment(moment)
+        found = self.routes.measured(moment)
+        if found.declared or moment in self.ledger.undeclared:
+            self.measured[moment] = found  # others are not remembered: there is no end to what could be sent
+        return found
+
+    def _wait(self, event: Event) -> None:
+        if type(event) is Touchpoint and not event.data.probe and event.data.wait_s is not None:
+            moment = event.data.moment
+            self.waits[moment] = self.waits.get(moment, 0) + wait_ms(event.data.wait_s)
+
+    def _code(self, measured: Measured, key: Key, event: Event) -> int:
+        """The number of a key that the cache does not hold; 0 where it counts for nothing."""
+        each, whole = _fields(measured, key)
+        if not each and not whole:
+            return 0
+        if len(self.code_lanes) >= MAX_CODES:
+            self._collect()
+            self.code_lanes, self.code_amounts = [], []
+            for m in self.measured.values():
+                m.codes.clear()
+        lane = self.ledger.lane
+        moment = measured.name if measured.declared else self.ledger.admit_moment(measured.name)
+        amounts = {lane((moment, names.ALL, field)): n for field, n in whole.items()}
+        for segment in self._segments(moment, event):
+            amounts |= {lane((moment, segment, field)): n for field, n in each.items()}
+        self.code_lanes.append(np.fromiter(amounts.keys(), np.int64, len(amounts)))
+        self.code_amounts.append(np.fromiter(amounts.values(), np.int64, len(amounts)))
+        code = measured.codes[key] = len(self.code_lanes)
+        return code
+
+    def _segments(self, moment: str, event: Event) -> list[str]:
+        voice = event.data.voice if isinstance(event, Answer) else "customer"
+        if voice == "probe" or (isinstance(event, Touchpoint) and event.data.probe):
+            return [names.PROBE]
+        if voice == "company":
+            return [names.COMPANY]
+        found = segments(event.data.segment)
+        out = [names.ALL]
+        for name, dimension in self.routes.catalogue.dimensions.items():
+            if name in found:
+                value = self.ledger.admit_value(moment, name, self.routes.value(dimension, found[name]))
+                out.append(segment_of(name, value))
+        return out
+
+    def _collect(self) -> None:
+        """Adds what is buffered to the ledger."""
+        if self.buffer:
+            packed, counts = np.unique(np.array(self.buffer, np.int64), return_counts=True)
+            self.buffer.clear()
+            codes = (packed & CODE_MASK) - 1
+            sizes = np.fromiter(map(len, self.code_lanes), np.int64, len(self.code_lanes))
+            per = sizes[codes]  # lanes of each packed key; `at` picks them out of all codes' lanes end to end
+            begins = np.repeat((np.cumsum(sizes) - sizes)[codes] - (np.cumsum(per) - per), per)
+            at = np.arange(len(begins)) + begins
+            amounts = np.concatenate(self.code_amounts)[at] * np.repeat(counts, per)
+            self.ledger.add(np.repeat(packed >> CODE_BITS, per), np.concatenate(self.code_lanes)[at], amounts)
+        for moment, ms in self.waits.items():
+            self.ledger.add_total(self.ledger.lane((moment, names.ALL, WAIT_SUM)), ms)
+        self.waits.clear()
+
+    def flush(self, name: str, snapshot: bool) -> Flush:
+        """What changed since the last flush, as an entry for the journal with its messages; `name` is unique."""
+        self._collect()
+        changes = self.ledger.take()
+        before = self.floor
+        if self.watermark is not None:
+            self.floor = max(self.floor, self.watermark - self.lateness)
+        head = Tallies(
+            self.kind, self.partition, name, 0, 1, self.offset, before, self.watermark or 0, self.whole,
+            [], b"", b"", b"", b"", b"",
+        )  # fmt: skip
+        messages = self.ledger.messages(self.ledger.everything() if self.whole else changes, head, by_owner=True)
+        self.whole = False
+        self.ledger.open.evict(self.floor // BUCKET)
+        for (end, source), some in self.fresh.items():
+            self.dedupe.keep(end, source, some)
+        self.dedupe.evict(self.floor)
+        if snapshot:
+            messages += self.ledger.messages(self.ledger.everything(), head, by_owner=False)
+        all_ids = snapshot and len(self.dedupe) <= FEW_IDS
+        ids = [(end, source, some) for (end, source), some in self.fresh.items() if end > self.floor]
+        if all_ids:
+            ids = self.dedupe.dump()
+        self.head = Head(
+            self.offset, self.watermark, self.floor, self.received, self.accepted, self.duplicates,
+            dict(self.rejected), self.routes.fingerprint,
+        )  # fmt: skip
+        self.fresh = {}
+        return Flush(self.head, ids, messages, snapshot, all_ids)
+
+    def load(self, restored: Restored) -> None:
+        """Takes the state that a journal held."""
+        head = restored.head
+        if head is None:
+            return
+        self.head, self.offset, self.watermark, self.floor = head, head.to, head.watermark, head.floor
+        self.received, self.accepted, self.duplicates = head.received, head.accepted, head.duplicates
+        self.rejected = dict(head.rejected)
+        for message in restored.tallies:
+            tallies = decode(message)
+            if isinstance(tallies, Tallies):
+                self.ledger.load(tallies)
+        self.ledger.open.evict(self.floor // BUCKET)
+        self.dedupe.add(restored.ids)
+        self.dedupe.evict(self.floor)
+        self.whole = head.catalogue != self.routes.fingerprint
+
+
+def is_binary(headers: Headers) -> bool:
+    """Whether headers may speak of CloudEvents' binary mode; the careful reader decides."""
+    for name, value in headers:
+        if name.lower() == "content-type" and (value or b"")[:23].lower() == b"application/cloudevents":
+            return False
+    return any(name.lower().startswith("ce_") for name, _ in headers)
+
+
+def _check(event: Event) -> None:
+    """What the decoder leaves unchecked, for a key that the cache does not hold."""
+    segments(event.data.segment)
+    if type(event) is Answer:
+        check_answer(event.data)
+
+
+def _observe_feedback(event: Answer | Survey) -> Any:
+    return observe_answer(event.data) if type(event) is Answer else None
+
+
+def _fields(measured: Measured, key: Key) -> tuple[Amounts, Amounts]:
+    observed = key[1]
+    if observed is None:
+        return {}, {}
+    if isinstance(observed, int):
+        return touchpoint_fields(observed, measured.signals, measured.bounds)
+    return answer_fields(observed, measured.signals), {}
+
+
+def _latest(record: Record, now: int) -> int:
+    """The latest time that an event may bear."""
+    return (record.timestamp * 1000 if record.timestamp_type == LOG_APPEND_TIME else now) + FUTURE

@@ -1,0 +1,106 @@
+"""What ingest tells health: tallies and frontiers, as messages of one tallies partition.
+
+Tallies are absolute (all that this source topic-partition ever counted in a lane, and in an open bucket), so a
+repeat changes nothing and a gap heals. Numbers travel as packed little-endian arrays: a tuple a cell cost more
+than the counting itself.
+"""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from streams.windows import Ints
+
+MAX_BYTES: Final = 400_000  # of one message: well under the broker's usual 1 MB, keys and headers included
+CELL_BYTES: Final = 20
+TOTAL_BYTES: Final = 12
+
+Lane = tuple[str, str, str]  # moment, segment, field
+
+
+class Tallies(msgspec.Struct, array_like=True, tag=1):
+    """One chunk of what one flush of one source topic-partition changed; applied when its set is complete."""
+
+    topic: str
+    partition: int
+    flush: str  # the set's id
+    chunk: int
+    chunks: int
+    to: int  # the last source offset that is counted
+    floor: int  # microseconds; buckets before it were closed before this flush began
+    watermark: int
+    whole: bool  # everything, not only what changed: sent again after the catalogue has changed
+    lanes: list[Lane]
+    total_lanes: bytes
+    totals: bytes
+    buckets: bytes
+    cell_lanes: bytes
+    cells: bytes
+
+
+class Frontier(msgspec.Struct, array_like=True, tag=2):
+    """Once a second from each worker to each tallies partition, after its tallies: how far its sources are."""
+
+    worker: str
+    wall: int  # microseconds
+    sources: list[tuple[str, int, int | None, bool]]  # topic, partition, watermark, idle
+
+
+Message = Tallies | Frontier
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Message).decode
+
+
+class Changes(msgspec.Struct):
+    """Totals and cells by lane number, before they are packed; a cell's bucket is its start // BUCKET_S."""
+
+    lanes: Ints
+    totals: Ints
+    buckets: Ints
+    cell_lanes: Ints
+    cells: Ints
+
+    def only(self, totals: np.ndarray, cells: np.ndarray) -> "Changes":
+        """The part that two masks (or slices) choose."""
+        return Changes(
+            self.lanes[totals],
+            self.totals[totals],
+            self.buckets[cells],
+            self.cell_lanes[cells],
+            self.cells[cells],
+        )
+
+    def chunks(self, name_bytes: Ints) -> list["Changes"]:
+        """Halved until each part packs into `MAX_BYTES`; `name_bytes[lane]` is the size of a lane's name."""
+        used = np.union1d(self.lanes, self.cell_lanes)
+        size = TOTAL_BYTES * len(self.lanes) + CELL_BYTES * len(self.cells) + int(name_bytes[used].sum())
+        if size <= MAX_BYTES or len(self.lanes) + len(self.cells) <= 1:
+            return [self]
+        a, b = len(self.lanes) // 2, len(self.cells) // 2
+        first = self.only(np.s_[:a], np.s_[:b])  # type: ignore[arg-type]
+        second = self.only(np.s_[a:], np.s_[b:])  # type: ignore[arg-type]
+        return first.chunks(name_bytes) + second.chunks(name_bytes)
+
+
+def pack(changes: Changes, names: list[Lane], head: Tallies) -> Tallies:
+    """`head` with the changes in it; `names[lane]` is a lane's name."""
+    used = np.union1d(changes.lanes, changes.cell_lanes)
+    head.lanes = [names[i] for i in used.tolist()]
+    head.total_lanes = np.searchsorted(used, changes.lanes).astype("<u4").tobytes()
+    head.totals = changes.totals.astype("<i8").tobytes()
+    head.buckets = changes.buckets.astype("<i8").tobytes()
+    head.cell_lanes = np.searchsorted(used, changes.cell_lanes).astype("<u4").tobytes()
+    head.cells = changes.cells.astype("<i8").tobytes()
+    return head
+
+
+def unpack(message: Tallies, ids: Ints) -> Changes:
+    """The changes of a message; `ids[i]` is the reader's number for `message.lanes[i]`."""
+    return Changes(
+        ids[np.frombuffer(message.total_lanes, "<u4")],
+        np.frombuffer(message.totals, "<i8"),
+        np.frombuffer(message.buckets, "<i8"),
+        ids[np.frombuffer(message.cell_lanes, "<u4")],
+        np.frombuffer(message.cells, "<i8"),
+    )
