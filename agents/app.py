@@ -1,0 +1,157 @@
+"""The Faust app of a worker: topics, tables, the two stages, and what happens when partitions move."""
+
+import asyncio
+import gc
+from typing import Any
+
+import faust
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+from yarl import URL
+
+from agents.health import HealthStage
+from agents.ingest import FLUSH_S, FRONTIER_S, Ingest
+from agents.settings import Settings
+from agents.store import row_table
+from agents.transport import BatchSchema, BatchTransport
+from streams.route import Routes
+
+TICK_S = 0.1
+
+
+class Molehill:
+    """One worker's app. `ready` once its partitions are recovered and being consumed."""
+
+    def __init__(self, settings: Settings, routes: Routes) -> None:
+        self.settings = settings
+        self.routes = routes
+        self.app = _app(settings, routes.partitions)
+        self.app.transport = BatchTransport([URL(f"kafka://{b}") for b in settings.brokers.split(",")], self.app)
+        journal = row_table(self.app, "journal", settings.journal, routes.partitions)
+        snapshots = row_table(self.app, "snapshots", settings.snapshots, routes.partitions)
+        self.ingest = Ingest(settings, routes, self.app, journal)
+        self.health = HealthStage(settings, routes, self.app, snapshots)
+        self.loaded = False
+        self._wire(journal, snapshots)
+
+    def _wire(self, journal: Any, snapshots: Any) -> None:
+        app, settings = self.app, self.settings
+        sources = app.topic(settings.touchpoints, settings.feedback, schema=BatchSchema())
+        tallies = app.topic(settings.tallies, schema=BatchSchema())
+
+        async def ingest(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self.ingest.take(event)
+
+        async def health(stream: Any) -> None:
+            async for event in stream.noack().events():
+                self.health.take(event)
+
+        app.agent(sources, name="ingest", supervisor_strategy=CrashingSupervisor)(ingest)
+        app.agent(tallies, name="health", supervisor_strategy=CrashingSupervisor)(health)
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        snapshots.on_recover(self._on_recovered)
+        app.task(self._flushes)
+        app.task(self._frontiers)
+        app.task(self._ticks)
+
+    @property
+    def consumer(self) -> Any:
+        """Faust's consumer, a BatchConsumer."""
+        return self.app.consumer
+
+    @property
+    def ready(self) -> bool:
+        """Recovered and consuming."""
+        return self.loaded and all(o.recovered for o in list(self.health.owned.values()))
+
+    def progress(self, tp: TP) -> tuple[int | None, int | None]:
+        """Position and end offset of a partition."""
+        found: tuple[int | None, int | None] = self.consumer.progress(tp)
+        return found
+
+    def lag(self, tp: TP) -> int | None:
+        """Records of a source partition that are not counted yet."""
+        return self.ingest.lag(tp, *self.progress(tp), self.consumer.delivered.get(tp))
+
+    async def _on_revoked(self, app: Any, revoked: set[TP], **kwargs: Any) -> None:
+        """Everything goes at each rebalance: what stays ours is read again, so that there is one way to begin."""
+        self.loaded = False
+        self.ingest.drop(revoked)
+        self.health.drop(revoked)
+        recovery = app.tables.recovery
+        for tp in list(recovery.active_offsets):
+            recovery.active_offsets.pop(tp)
+        for table in app.tables.values():
+            table.data.rows.clear()
+
+    async def _on_recovered(self) -> None:
+        assigned = set(self.consumer.assignment())
+        if self.settings.durable:
+            generation = max(self.app.consumer_generation_id or 0, 0)
+        else:
+            generation = 0
+        await self.ingest.load(assigned, generation)
+        self.health.load(assigned)
+        self.consumer.positions = self._positions
+        gc.collect()
+        gc.freeze()
+        self.loaded = True
+
+    def _positions(self, assigned: set[TP]) -> dict[TP, int]:
+        own = self.ingest.positions() | self.health.positions()
+        return {tp: offset for tp, offset in own.items() if tp in assigned}
+
+    async def _ticks(self) -> None:
+        while not self.app.should_stop:
+            self.ingest.watch.tick()
+            await asyncio.sleep(TICK_S)
+
+    async def _flushes(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(FLUSH_S)
+            if self.loaded:
+                await self.ingest.flush()
+
+    async def _frontiers(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(FRONTIER_S)
+            if self.loaded:
+                await self.ingest.frontier(self.progress)
+                await self.health.snapshots()
+
+    async def settle(self) -> None:
+        """Flushes everything before a clean end."""
+        if self.loaded:
+            await self.ingest.flush(wait=True)
+
+
+def _app(settings: Settings, partitions: int) -> Any:
+    gc.set_threshold(100_000, 50, 1000)
+    return faust.App(
+        settings.app,
+        broker=f"kafka://{settings.brokers.replace(',', ';')}",
+        store="memory://",
+        datadir=str(settings.data_dir / "faust"),
+        topic_partitions=partitions,
+        topic_allow_declare=False,  # all topics exist before the app starts (agents/topics.py)
+        topic_disable_leader=True,
+        web_enabled=False,  # its pages would show state; ours are in agents/web.py
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=f"{settings.app}-{settings.member}",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        broker_max_poll_records=20_000,
+        broker_commit_interval=1.0,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.session_timeout_s / 4,
+        broker_check_crcs=False,  # TCP has its checksums, the broker checked the batch's when it came
+        broker_request_timeout=30.0,
+        stream_buffer_maxsize=8,  # of whole batches
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        producer_linger=0.005,
+        producer_max_batch_size=900_000,
+        producer_max_request_size=2_200_000,
+        producer_compression_type="lz4",
+    )

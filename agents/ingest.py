@@ -1,0 +1,193 @@
+"""The ingest stage: fetched batches into tallies; flushes of journal, tallies and dead letters; frontiers.
+
+Order of a flush: state is taken at one instant, its journal entry, tallies and dead letters are sent, *all* acks
+are awaited, and only then the source's records count as consumed and the numbers as published. While the acks are
+on their way the next batches are counted already.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+from faust.types import TP
+
+from agents.settings import Settings
+from agents.sinks import Outbox
+from streams.errors import StateError
+from streams.journal import Head, Journal, restore
+from streams.route import Routes
+from streams.tally import Tally
+from streams.wire import Frontier, encode
+
+FLUSH_S = 0.4
+FLUSH_RECORDS = 40_000
+FLUSH_REFUSED_BYTES = 4_000_000
+FRONTIER_S = 1.0
+
+
+class Source:
+    """One assigned source topic-partition."""
+
+    def __init__(self, tally: Tally, journal: Journal, app: Any) -> None:
+        self.tally = tally
+        self.journal = journal
+        self.published: Head = tally.head  # what the broker has acknowledged
+        self.held: list[Any] = []  # events to be acknowledged with the next flush
+        self.letters = Outbox(app)  # dead letters that the next flush waits for
+        self.at_end_since: float | None = None
+
+
+class Watch:
+    """Ends a worker that was stopped (SIGSTOP, a frozen machine) for longer than its session.
+
+    Others own its partitions by then. What it had in memory is no longer its to write.
+    """
+
+    def __init__(self, session_s: float) -> None:
+        self.session_s = session_s
+        self.seen = time.monotonic()
+
+    def tick(self) -> None:
+        """The event loop is alive."""
+        self.check()
+        self.seen = time.monotonic()
+
+    def check(self) -> None:
+        """Raises where the last tick is older than the session."""
+        gap = time.monotonic() - self.seen
+        if gap > self.session_s:
+            raise StateError(f"this worker stood still for {gap:.1f} s, longer than its session: start it again")
+
+
+class Ingest:
+    """All assigned source topic-partitions of this worker."""
+
+    def __init__(self, settings: Settings, routes: Routes, app: Any, table: Any) -> None:
+        self.settings = settings
+        self.routes = routes
+        self.app = app
+        self.table = table
+        self.sources: dict[TP, Source] = {}
+        self.unflushed = 0
+        self.refused_bytes = 0
+        self.flushing: asyncio.Task[None] | None = None
+        self.flush_seconds = 0.0
+        self.watch = Watch(settings.session_timeout_s)
+        self._lock = asyncio.Lock()
+
+    async def load(self, assigned: set[TP], generation: int) -> None:
+        """Takes the state of newly assigned partitions from the rows that recovery has read."""
+        outbox = Outbox(self.app)
+        rows: dict[int, list[tuple[bytes, bytes]]] = {}
+        for tp in sorted(assigned):
+            if tp.topic not in self.settings.kinds or tp in self.sources:
+                continue
+            if tp.partition not in rows:
+                rows[tp.partition] = self.table.data.take(tp.partition)
+            restored = restore(tp.topic, tp.partition, rows[tp.partition], self.settings.nonce, generation)
+            tally = Tally(tp.topic, tp.partition, self.routes, self.settings.kinds[tp.topic])
+            tally.load(restored)
+            self.sources[tp] = Source(tally, restored.journal, self.app)
+            for target, message in restored.resend:  # a crash may have come between the journal and these
+                if target < self.routes.partitions:
+                    await outbox.send(self.settings.tallies, target, None, message)
+            await asyncio.sleep(0)
+        await outbox.settled()
+
+    def drop(self, revoked: set[TP]) -> None:
+        """Forgets partitions that are no longer ours."""
+        for tp in revoked:
+            self.sources.pop(tp, None)
+
+    def positions(self) -> dict[TP, int]:
+        """The next offset of each partition."""
+        return {tp: s.tally.offset + 1 for tp, s in self.sources.items()}
+
+    async def take(self, event: Any) -> None:
+        """Counts one fetched batch."""
+        message = event.message
+        source = self.sources.get(message.tp)
+        if source is None:
+            return  # revoked meanwhile: its next owner reads it
+        records = event.value
+        refused = source.tally.run(records, time.time_ns() // 1000)
+        for record, why in refused:
+            source.letters.dead_letter(*message.tp, self.settings.dead_letters, record, why)
+            self.refused_bytes += len(record.value or b"")
+        self.unflushed += len(records)
+        event.value = message.value = None  # the records are done with; the event waits for its ack
+        source.held.append(event)
+        if self.unflushed >= FLUSH_RECORDS or self.refused_bytes >= FLUSH_REFUSED_BYTES:
+            await self.flush()
+
+    async def flush(self, wait: bool = False) -> None:
+        """Starts a flush once the one before it is done; `wait` for its end too."""
+        self.watch.check()
+        async with self._lock:
+            if self.flushing is not None:
+                await self.flushing
+            self.flushing = asyncio.create_task(self._flush())
+            await asyncio.sleep(0)
+        if wait:
+            await self.flushing
+
+    async def _flush(self) -> None:
+        began = time.monotonic()
+        outbox = Outbox(self.app)
+        self.unflushed = self.refused_bytes = 0
+        done: list[tuple[Source, Head, list[Any]]] = []
+        for tp, source in list(self.sources.items()):
+            tally, journal = source.tally, source.journal
+            if tally.offset == tally.head.to and not tally.whole:
+                continue
+            outbox.pending += source.letters.pending
+            source.letters.pending = []
+            flush = tally.flush(f"{journal.owner}-{journal.sequence}", journal.wants_snapshot)
+            held, source.held = source.held, []
+            done.append((source, flush.head, held))
+            for key, value in journal.write(flush):
+                await outbox.send(self.settings.journal, tp.partition, key, value)
+            for target, message in flush.messages:
+                if target >= 0:
+                    await outbox.send(self.settings.tallies, target, None, message)
+        await outbox.settled()
+        for source, head, held in done:
+            source.published = head
+            for event in held:
+                event.ack()
+            for key, value in source.journal.freed(head.floor):
+                await outbox.send(self.settings.journal, source.tally.partition, key, value)
+        await outbox.settled()
+        self.flush_seconds = time.monotonic() - began
+
+    async def frontier(self, progress: Any) -> None:
+        """Tells every tallies partition how far our sources are; `progress(tp)` gives position and end."""
+        now = time.monotonic()
+        sources = []
+        for tp, source in list(self.sources.items()):
+            idle = self._idle(source, *progress(tp), now)
+            sources.append((self.settings.kinds[tp.topic], tp.partition, source.published.watermark, idle))
+        message = encode(Frontier(self.settings.nonce, time.time_ns() // 1000, sources))
+        outbox = Outbox(self.app)
+        for partition in range(self.routes.partitions):
+            await outbox.send(self.settings.tallies, partition, None, message)
+        await outbox.settled()
+
+    def _idle(self, source: Source, position: int | None, end: int | None, now: float) -> bool:
+        tally = source.tally
+        at_end = position is not None and end is not None and position >= end
+        if not at_end or tally.head.to != source.published.to or tally.offset != source.published.to:
+            source.at_end_since = None
+            return False
+        if source.at_end_since is None:
+            source.at_end_since = now
+        # A partition that never had an event is idle at once: there is nothing to wait for.
+        return end == 0 or now - source.at_end_since >= self.settings.idle_after_s
+
+    def lag(self, tp: TP, position: int | None, end: int | None, delivered: int | None) -> int | None:
+        """Records that are not counted yet; None while the end is unknown."""
+        if position is None or end is None:
+            return None
+        offset = self.sources[tp].tally.offset
+        mine = position if delivered is None or offset >= delivered else offset + 1
+        return max(0, end - mine)

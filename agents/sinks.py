@@ -1,0 +1,59 @@
+"""Performs the effects that the core returned: rows, tallies and dead letters, sent and acknowledged."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from aiokafka.errors import MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+
+from streams import names
+from streams.events import Rejection
+from streams.tally import Record
+
+Header = tuple[str, bytes | None]
+
+
+class Outbox:
+    """Messages on their way; `settled` waits for the broker to acknowledge them all."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.pending: list[Awaitable[Any]] = []
+
+    async def send(self, topic: str, partition: int | None, key: bytes | None, value: bytes | None) -> None:
+        """Hands a message to the producer; messages of one partition keep their order."""
+        self.pending.append(await self.app.producer.send(topic, key, value, partition, None, None))
+
+    def dead_letter(self, topic: str, partition: int, to: str, record: Record, why: Rejection) -> None:
+        """Sends a refused record on, byte for byte, with what was wrong and where it came from."""
+        headers: list[Header] = [
+            *record.headers,
+            (names.H_REASON, why.reason.encode()),
+            (names.H_ERROR, why.error.encode("utf-8", "backslashreplace")),
+            (names.H_TOPIC, topic.encode()),
+            (names.H_PARTITION, str(partition).encode()),
+            (names.H_OFFSET, str(record.offset).encode()),
+        ]
+        self.pending.append(asyncio.ensure_future(self._dead_letter(to, record, headers)))
+
+    async def _dead_letter(self, to: str, record: Record, headers: list[Header]) -> None:
+        try:
+            await self._acknowledged(to, record.key, record.value, headers)
+        except (MessageSizeTooLargeError, ProducerSendError) as e:
+            if isinstance(e, ProducerSendError) and not isinstance(e.__cause__, MessageSizeTooLargeError):
+                raise
+            digest = hashlib.sha256(record.value or b"").hexdigest().encode()
+            await self._acknowledged(to, record.key, b"", [*headers, (names.H_SHA256, digest)])
+
+    async def _acknowledged(
+        self, to: str, key: bytes | None, value: bytes | None, headers: Iterable[Header]
+    ) -> None:
+        await (await self.app.producer.send(to, key, value, None, None, list(headers)))
+
+    async def settled(self) -> None:
+        """Returns when the broker has acknowledged everything; raises what it refused."""
+        pending, self.pending = self.pending, []
+        if pending:
+            await asyncio.gather(*pending)

@@ -1,0 +1,32 @@
+"""The topics of a worker: those that it reads, and its own. All are made before the app starts."""
+
+from agents.broker import TopicSpec
+from agents.settings import Settings
+
+DAY_MS = 86_400_000
+# Young records stay: a stale owner's row must not replace what recovery still needs to compare it with.
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.ms": "300000",
+    "min.compaction.lag.ms": "600000",
+    "delete.retention.ms": "3600000",
+}
+
+
+def sources(settings: Settings, partitions: int | None) -> list[TopicSpec]:
+    """What upstream systems write to, and where refused events go."""
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    return [
+        TopicSpec(settings.touchpoints, partitions, stamped),
+        TopicSpec(settings.feedback, partitions, stamped),
+        TopicSpec(settings.dead_letters, partitions, {"max.message.bytes": str(2 * 1024 * 1024)}),
+    ]
+
+
+def internal(settings: Settings, partitions: int) -> list[TopicSpec]:
+    """What only workers read. Tallies are the log that health is folded from: they outlive any snapshot."""
+    return [
+        TopicSpec(settings.tallies, partitions, {"retention.ms": str(3 * DAY_MS)}),
+        TopicSpec(settings.journal, partitions, COMPACTED),
+        TopicSpec(settings.snapshots, partitions, COMPACTED),
+    ]

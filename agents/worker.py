@@ -1,0 +1,188 @@
+"""`molehill worker`: one worker. More of them share the partitions."""
+
+import asyncio
+import fcntl
+import logging
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agents import settings as environment
+from agents import topics
+from agents.app import Molehill
+from agents.broker import ensure_topics
+from agents.settings import Settings
+from agents.web import Pages
+from streams.catalogue import Catalogue, parse
+from streams.errors import MolehillError, SettingsError
+from streams.route import Routes
+
+STOP_S = 10.0
+log = logging.getLogger("molehill")
+
+
+def read_catalogue(path: Path) -> Catalogue:
+    """Reads a catalogue's file; raises CatalogueError or SettingsError."""
+    try:
+        return parse(path.read_text("utf-8"), str(path))
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: found bytes that are not UTF-8, expected a catalogue in YAML") from None
+    except OSError as e:
+        raise SettingsError(f"{path}: {e.strerror}, expected a catalogue in YAML") from None
+
+
+class DataDir:
+    """A worker's directory: its identity as a static group member, and a lock against a second worker on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / "lock").open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"--data-dir {path}: another worker runs on it; give each worker its own"
+            ) from None
+        except OSError as e:
+            raise SettingsError(f"--data-dir {path}: {e.strerror}") from None
+
+    def member(self) -> str:
+        """The same for every run on this directory, so that a restart is no change of the group."""
+        file = self.path / "member"
+        if not file.exists():
+            file.write_text(secrets.token_hex(4))
+        return file.read_text().strip()
+
+    def close(self) -> None:
+        """Gives the directory free."""
+        self._lock.close()
+
+
+def prepare(settings: Settings, catalogue: Catalogue) -> Routes:
+    """Makes or checks all topics, before anything consumes; returns the routes for their partition count."""
+    found = ensure_topics(
+        settings.brokers,
+        topics.sources(settings, settings.partitions),
+        equal=(settings.touchpoints, settings.feedback),
+    )
+    for report in found:
+        for key, (is_, asked) in report.differs.items():
+            log.warning("topic %s: %s is %s, expected %s", report.name, key, is_, asked)
+    partitions = found[0].partitions
+    ensure_topics(settings.brokers, topics.internal(settings, partitions), equal=())
+    return Routes(catalogue, partitions)
+
+
+async def run(
+    settings: Settings, catalogue: Catalogue, started: Callable[[Molehill, int], None], stop: asyncio.Event
+) -> None:
+    """One worker until `stop`; `started` is called with the port once the pages are up. Raises what ended it."""
+    routes = await asyncio.get_running_loop().run_in_executor(None, prepare, settings, catalogue)
+    molehill = Molehill(settings, routes)
+    pages = Pages(molehill)
+    port = await pages.start(settings)
+    started(molehill, port)
+    app = molehill.app
+    ended = asyncio.create_task(_end(app))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await app.start()
+        await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if app.crashed or ended.done():
+            raise WorkerError(f"the worker ended: {_reason(app)}") from app.crash_reason
+        await molehill.settle()
+        await app.consumer.commit()
+    finally:
+        ended.cancel()
+        stopped.cancel()
+        await pages.stop()
+        await asyncio.wait_for(app.stop(), STOP_S)
+
+
+class WorkerError(MolehillError):
+    """The worker could not go on; what it had not flushed will be read again."""
+
+    exit_code = 3
+
+
+async def _end(app: Any) -> None:
+    while not (app.crashed or app.should_stop):
+        await asyncio.sleep(0.1)
+
+
+def _reason(app: Any) -> str:
+    reason = app.crash_reason
+    return "it stopped" if reason is None else f"{type(reason).__name__}: {reason}"
+
+
+def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> Any:
+    """An option that is also an environment variable."""
+    variable = environment.PREFIX + name.upper().replace("-", "_")
+    shown = f" [env {variable}" + (f", default {default}]" if default else "]")
+    return click.option(f"--{name}", default=lambda: environment.env(name) or default, help=help + shown, **kwargs)
+
+
+@click.command(
+    epilog="Example: molehill worker --brokers localhost:9092 --catalogue moments.yaml --data-dir /var/lib/molehill"
+)
+@option("brokers", "Kafka brokers, HOST:PORT[,HOST:PORT…].")
+@option("catalogue", "The moments, a YAML file.")
+@option("host", "Address to listen on.", "127.0.0.1")
+@option("port", "Port of the pages and of /metrics.", str(environment.DEFAULT_PORT), type=int)
+@option("data-dir", "Holds the worker's identity and a lock.", "./molehill-data")
+@option("app", "Name of the application: consumer group, internal topics.", "molehill")
+@option("touchpoints", "Source topic.", environment.names.TOUCHPOINTS)
+@option("feedback", "Source topic.", environment.names.FEEDBACK)
+@option("dead-letters", "Topic for refused events.", environment.names.DEAD_LETTERS)
+@option("partitions", "Of the source topics, if they have to be made.", type=int)
+@option("log-level", "debug, info, warning or error.", "info")
+def worker(
+    brokers: str | None, catalogue: str | None, host: str, port: int, data_dir: str, app: str,
+    touchpoints: str, feedback: str, dead_letters: str, partitions: int | None, log_level: str,
+) -> None:  # fmt: skip
+    """Runs one worker: reads events, keeps the health of moments, serves /metrics."""
+    if not brokers:
+        raise SettingsError("--brokers (or MOLEHILL_BROKERS) is needed: HOST:PORT of a Kafka broker")
+    if not catalogue:
+        raise SettingsError("--catalogue (or MOLEHILL_CATALOGUE) is needed: the file that declares the moments")
+    set_up_logging(log_level)
+    moments = read_catalogue(Path(catalogue))
+    directory = DataDir(Path(data_dir))
+    settings = Settings(
+        brokers, Path(catalogue), Path(data_dir), host, port, environment.application_name(app),
+        touchpoints, feedback, dead_letters, partitions, directory.member(),
+    )  # fmt: skip
+
+    def started(molehill: Molehill, port: int) -> None:
+        log.info("listening on http://%s:%s", settings.host, port)
+
+    asyncio.run(_until_signal(settings, moments, started))
+
+
+async def _until_signal(
+    settings: Settings, catalogue: Catalogue, started: Callable[[Molehill, int], None]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(replace(settings), catalogue, started, stop)
+
+
+def set_up_logging(level: str) -> None:
+    """Plain lines on stderr; the libraries only from warnings up."""
+    number = logging.getLevelName(level.upper())
+    if not isinstance(number, int):
+        raise SettingsError(f"--log-level: found {level!r}, expected debug, info, warning or error")
+    logging.basicConfig(
+        stream=sys.stderr, level=max(number, logging.WARNING), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for name in ("molehill", *(("faust", "mode", "aiokafka") if number <= logging.DEBUG else ())):
+        logging.getLogger(name).setLevel(number)

@@ -1,0 +1,139 @@
+"""A real worker in a process of its own, and what its `/metrics` say."""
+
+import contextlib
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.integration.kafka_server import wait_until
+
+Samples = dict[str, dict[tuple[tuple[str, str], ...], float]]
+
+
+class WorkerProcess:
+    """`molehill worker` on one application's topics; `stop`, `kill` and `start` as often as a test likes."""
+
+    def __init__(self, brokers: str, catalogue: Path, home: Path, app: str, **options: str) -> None:
+        self.home = home
+        self.app = app
+        self.topics = {"touchpoints": f"{app}.t", "feedback": f"{app}.f", "dead-letters": f"{app}.dead"}
+        arguments = {"brokers": brokers, "catalogue": str(catalogue), "port": "0", "data-dir": str(home / "data")}
+        arguments |= {"app": app, **self.topics} | {k.replace("_", "-"): v for k, v in options.items()}
+        self.command = [sys.executable, "-m", "agents.cli", "worker"]
+        self.command += [x for k, v in arguments.items() for x in (f"--{k}", v)]
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Starts the process and waits until its pages answer."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        log = self.home / "worker.log"
+        at = log.stat().st_size if log.exists() else 0
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(self.command, stdout=out, stderr=out, cwd=Path(__file__).parents[2])
+
+        def address() -> str | None:
+            if self.process and self.process.poll() is not None:
+                raise AssertionError(f"the worker ended with {self.process.returncode}:\n{log.read_text()[-3000:]}")
+            lines = log.read_bytes()[at:].decode().splitlines()
+            return next((x.rpartition(" ")[2] for x in lines if "listening on" in x), None)
+
+        self.url = wait_until(address, 30, "the worker's address") or ""
+
+    def ready(self) -> bool:
+        """Whether `/readyz` says so."""
+        with contextlib.suppress(urllib.error.URLError, OSError, http.client.HTTPException):
+            return bool(urllib.request.urlopen(f"{self.url}/readyz", timeout=5).status == 200)
+        return False
+
+    def text(self, path: str = "/metrics", accept: str = "") -> str:
+        """A page."""
+        request = urllib.request.Request(self.url + path, headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return str(answer.read().decode())
+
+    def samples(self) -> Samples:
+        """All samples: metric → labels → value; nothing while the worker does not answer."""
+        out: Samples = {}
+        try:
+            text = self.text()
+        except (OSError, http.client.HTTPException):
+            return out
+        for family in text_string_to_metric_families(text):
+            for s in family.samples:
+                out.setdefault(s.name, {})[tuple(sorted(s.labels.items()))] = s.value
+        return out
+
+    def total(self, metric: str) -> int:
+        """The sum of a metric's samples."""
+        return int(sum(self.samples().get(metric, {}).values()))
+
+    def settled(self, received: int, timeout: float = 120) -> Samples:
+        """Waits until so many records are read and the health stage has all of them; returns the samples."""
+        last: list[object] = []
+
+        def done() -> Samples | None:
+            s = self.samples()
+            got = sum(s.get("molehill_received_total", {}).values())
+            state = [got, s.get("cx_events_total")]
+            same, last[:] = state == last, state
+            return s if got >= received and same and self.ready() else None
+
+        found = wait_until(done, timeout, f"{received} records received", every=0.7)
+        assert found is not None
+        return found
+
+    def signal(self, number: int) -> None:
+        """Sends a signal."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, timeout: float = 20) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def __enter__(self) -> "WorkerProcess":
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextlib.contextmanager
+def timed() -> Iterator[list[float]]:
+    """The seconds that a block took, for a message."""
+    out = [0.0]
+    began = time.monotonic()
+    yield out
+    out[0] = time.monotonic() - began
+
+
+def events_total(samples: Samples) -> dict[tuple[str, str, str, str], int]:
+    """(moment, segment, signal, result) → count, without zeros."""
+    out = {}
+    for labels, value in samples.get("cx_events_total", {}).items():
+        d = dict(labels)
+        if value:
+            out[d["moment"], d["segment"], d["signal"], d["result"]] = int(value)
+    return out
