@@ -77,6 +77,8 @@ class Molehill:
     async def _on_revoked(self, app: Any, revoked: set[TP], **kwargs: Any) -> None:
         """Everything goes at each rebalance: what stays ours is read again, so that there is one way to begin."""
         self.loaded = False
+        if self.settings.embedded:
+            return  # nobody else could have had them, and its end offsets are wrong (agents/embedded.py)
         self.ingest.drop(revoked)
         self.health.drop(revoked)
         recovery = app.tables.recovery
@@ -87,11 +89,7 @@ class Molehill:
 
     async def _on_recovered(self) -> None:
         assigned = set(self.consumer.assignment())
-        if self.settings.durable:
-            generation = max(self.app.consumer_generation_id or 0, 0)
-        else:
-            generation = 0
-        await self.ingest.load(assigned, generation)
+        await self.ingest.load(assigned, max(self.app.consumer_generation_id or 0, 0))
         self.health.load(assigned)
         self.consumer.positions = self._positions
         gc.collect()
@@ -139,7 +137,7 @@ def _app(settings: Settings, partitions: int) -> Any:
         web_enabled=False,  # its pages would show state; ours are in agents/web.py
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
-        consumer_group_instance_id=f"{settings.app}-{settings.member}",
+        consumer_group_instance_id=None if settings.embedded else f"{settings.app}-{settings.member}",
         consumer_max_fetch_size=4 * 1024 * 1024,
         broker_max_poll_records=20_000,
         broker_commit_interval=1.0,

@@ -6,6 +6,7 @@ on their way the next batches are counted already.
 """
 
 import asyncio
+import math
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from faust.types import TP
 
 from agents.settings import Settings
 from agents.sinks import Outbox
+from streams.clock import IDLE_AFTER_S
 from streams.errors import StateError
 from streams.journal import Head, Journal, restore
 from streams.route import Routes
@@ -20,6 +22,7 @@ from streams.tally import Tally
 from streams.wire import Frontier, encode
 
 FLUSH_S = 0.4
+SLICE = 4_000  # records between two turns of the event loop, some 20 ms
 FLUSH_RECORDS = 40_000
 FLUSH_REFUSED_BYTES = 4_000_000
 FRONTIER_S = 1.0
@@ -45,7 +48,8 @@ class Watch:
 
     def __init__(self, session_s: float) -> None:
         self.session_s = session_s
-        self.seen = time.monotonic()
+        self.seen = math.inf  # until the first tick
+
 
     def tick(self) -> None:
         """The event loop is alive."""
@@ -72,7 +76,7 @@ class Ingest:
         self.refused_bytes = 0
         self.flushing: asyncio.Task[None] | None = None
         self.flush_seconds = 0.0
-        self.watch = Watch(settings.session_timeout_s)
+        self.watch = Watch(math.inf if settings.embedded else settings.session_timeout_s)
         self._lock = asyncio.Lock()
 
     async def load(self, assigned: set[TP], generation: int) -> None:
@@ -109,16 +113,17 @@ class Ingest:
         source = self.sources.get(message.tp)
         if source is None:
             return  # revoked meanwhile: its next owner reads it
-        records = event.value
-        refused = source.tally.run(records, time.time_ns() // 1000)
-        for record, why in refused:
-            source.letters.dead_letter(*message.tp, self.settings.dead_letters, record, why)
-            self.refused_bytes += len(record.value or b"")
-        self.unflushed += len(records)
-        event.value = message.value = None  # the records are done with; the event waits for its ack
+        records, event.value, message.value = event.value, None, None  # the event waits for its ack without them
+        for begin in range(0, len(records), SLICE):
+            some = records[begin : begin + SLICE]
+            for record, why in source.tally.run(some, time.time_ns() // 1000):
+                source.letters.dead_letter(*message.tp, self.settings.dead_letters, record, why)
+                self.refused_bytes += len(record.value or b"")
+            self.unflushed += len(some)
+            if self.unflushed >= FLUSH_RECORDS or self.refused_bytes >= FLUSH_REFUSED_BYTES:
+                await self.flush()
+            await asyncio.sleep(0)  # scrapes and heartbeats get their turn
         source.held.append(event)
-        if self.unflushed >= FLUSH_RECORDS or self.refused_bytes >= FLUSH_REFUSED_BYTES:
-            await self.flush()
 
     async def flush(self, wait: bool = False) -> None:
         """Starts a flush once the one before it is done; `wait` for its end too."""
@@ -182,7 +187,7 @@ class Ingest:
         if source.at_end_since is None:
             source.at_end_since = now
         # A partition that never had an event is idle at once: there is nothing to wait for.
-        return end == 0 or now - source.at_end_since >= self.settings.idle_after_s
+        return end == 0 or now - source.at_end_since >= IDLE_AFTER_S
 
     def lag(self, tp: TP, position: int | None, end: int | None, delivered: int | None) -> int | None:
         """Records that are not counted yet; None while the end is unknown."""

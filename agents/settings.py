@@ -52,8 +52,7 @@ class Settings:
     member: str = field(default_factory=lambda: secrets.token_hex(4))  # static group member, kept in data_dir
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))  # of this run of the process
     session_timeout_s: float = 6.0
-    idle_after_s: float = 30.0  # contract; the demo, which is alone on its broker, waits less
-    durable: bool = True  # False: the broker keeps nothing, recover nothing (embedded broker)
+    embedded: bool = False  # the demo's own broker: alone on it, and nothing on it can be recovered
 
     @property
     def kinds(self) -> dict[str, str]:

@@ -7,7 +7,6 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from streams.errors import MolehillError, SettingsError
 from streams.route import Routes
 
 STOP_S = 10.0
+SESSION_S = 6.0  # with static membership a restart is no rebalance; a crash costs the others this long
+EMBEDDED_SESSION_S = 3.0  # the embedded broker lets a consumer join only after half of it
 log = logging.getLogger("molehill")
 
 
@@ -142,10 +143,11 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("feedback", "Source topic.", environment.names.FEEDBACK)
 @option("dead-letters", "Topic for refused events.", environment.names.DEAD_LETTERS)
 @option("partitions", "Of the source topics, if they have to be made.", type=int)
+@click.option("--embedded", is_flag=True, hidden=True)  # the demo's broker
 @option("log-level", "debug, info, warning or error.", "info")
 def worker(
     brokers: str | None, catalogue: str | None, host: str, port: int, data_dir: str, app: str,
-    touchpoints: str, feedback: str, dead_letters: str, partitions: int | None, log_level: str,
+    touchpoints: str, feedback: str, dead_letters: str, partitions: int | None, embedded: bool, log_level: str,
 ) -> None:  # fmt: skip
     """Runs one worker: reads events, keeps the health of moments, serves /metrics."""
     if not brokers:
@@ -158,6 +160,7 @@ def worker(
     settings = Settings(
         brokers, Path(catalogue), Path(data_dir), host, port, environment.application_name(app),
         touchpoints, feedback, dead_letters, partitions, directory.member(),
+        session_timeout_s=EMBEDDED_SESSION_S if embedded else SESSION_S, embedded=embedded,
     )  # fmt: skip
 
     def started(molehill: Molehill, port: int) -> None:
@@ -173,7 +176,7 @@ async def _until_signal(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(replace(settings), catalogue, started, stop)
+    await run(settings, catalogue, started, stop)
 
 
 def set_up_logging(level: str) -> None:

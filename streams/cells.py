@@ -17,6 +17,13 @@ def keys(buckets: Ints, lanes: Ints) -> Ints:
     return (buckets << LANE_BITS) | lanes
 
 
+def distinct(ordered: Ints) -> Ints:
+    """Where each new value of a sorted array begins. (numpy's `unique` hashes, which is slower for our sizes.)"""
+    if not len(ordered):
+        return NONE
+    return np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+
+
 class Cells:
     """Absolute counts by key, in key order."""
 

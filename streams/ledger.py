@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from streams import names
-from streams.cells import Cells, keys
+from streams.cells import Cells, distinct, keys
 from streams.route import INGEST_FACTOR, Routes
 from streams.signals import windowed
 from streams.windows import NONE, Ints
@@ -27,7 +27,7 @@ class Ledger:
         self.open = Cells()
         self.undeclared: set[str] = set()  # moments
         self.values: dict[tuple[str, str], set[str]] = {}  # moment, dimension → values
-        self._changed_lanes: list[Ints] = []
+        self._changed = np.zeros(64, bool)  # by lane
         self._changed_cells: list[Ints] = []
 
     def lane(self, lane: Lane) -> int:
@@ -40,6 +40,7 @@ class Ledger:
         if i >= len(self.totals):
             self.totals = np.concatenate((self.totals, np.zeros_like(self.totals)))
             self.info = np.concatenate((self.info, np.zeros_like(self.info)), axis=1)
+            self._changed = np.concatenate((self._changed, np.zeros_like(self._changed)))
         moment, segment, field = lane
         size = sum(len(x.encode()) + 3 for x in lane)
         self.info[:, i] = self.routes.owner(moment), windowed(field), size
@@ -64,24 +65,28 @@ class Ledger:
     def add(self, buckets: Ints, lanes: Ints, amounts: Ints) -> None:
         """Adds amounts to lanes, in buckets where the lane is kept by bucket; repeats are summed."""
         np.add.at(self.totals, lanes, amounts)
-        self._changed_lanes.append(np.unique(lanes))
+        self._changed[lanes] = True
         kept = self.info[_WINDOWED, lanes] == 1
-        found, inverse = np.unique(keys(buckets[kept], lanes[kept]), return_inverse=True)
-        sums = np.zeros(len(found), np.int64)
-        np.add.at(sums, inverse, amounts[kept])
-        self.open.add(found, sums)
-        self._changed_cells.append(found)
+        found = keys(buckets[kept], lanes[kept])
+        order = np.argsort(found, kind="stable")
+        found = found[order]
+        begins = distinct(found)
+        if len(begins):
+            self.open.add(found[begins], np.add.reduceat(amounts[kept][order], begins))
+            self._changed_cells.append(found[begins])
 
     def add_total(self, lane: int, amount: int) -> None:
         """Adds to a lane that is not kept by bucket."""
         self.totals[lane] += amount
-        self._changed_lanes.append(np.array([lane]))
+        self._changed[lane] = True
 
     def take(self) -> Changes:
         """What changed since it was last taken, as absolute values."""
-        lanes = np.unique(np.concatenate([NONE, *self._changed_lanes]))
-        cells = np.unique(np.concatenate([NONE, *self._changed_cells]))
-        self._changed_lanes, self._changed_cells = [], []
+        lanes = np.flatnonzero(self._changed)
+        self._changed[:] = False
+        cells = np.sort(np.concatenate([NONE, *self._changed_cells]))
+        cells = cells[distinct(cells)]
+        self._changed_cells = []
         at = np.searchsorted(self.open.keys, cells)
         only = Cells()
         only.keys, only.values = cells, self.open.values[at]
@@ -98,7 +103,7 @@ class Ledger:
             return self._packed(NOBODY, changes, head)
         owner = self.info[_OWNER]
         out: list[tuple[int, bytes]] = []
-        for target in np.unique(owner[changes.lanes]).tolist():
+        for target in np.flatnonzero(np.bincount(owner[changes.lanes])).tolist():
             mine = changes.only(owner[changes.lanes] == target, owner[changes.cell_lanes] == target)
             out += self._packed(target, mine, head)
         return out

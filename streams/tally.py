@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from streams import names
+from streams.cells import distinct
 from streams.dedupe import Dedupe
 from streams.events import (
     EPOCH,
@@ -98,14 +99,16 @@ class Tally:
         safe = min(now, 1000 * min(r.timestamp for r in records))
         source, known, fresh = "", set[str](), list[str]()
         begin = end = 0  # the slice of event time that `fresh` is for
+        structured: Headers = ()  # headers that are known to be no binary mode's
         for r in records:
             value = r.value
             try:
                 if value is None or len(value) > MAX_BODY or 92 in value or not value.isascii():
                     event = read(value, r.headers)
-                elif r.headers and is_binary(r.headers):
+                elif r.headers != structured and is_binary(r.headers):
                     event = read(value, r.headers)
                 else:
+                    structured = r.headers
                     try:
                         event = decode_event(value)
                     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -211,13 +214,15 @@ class Tally:
     def _collect(self) -> None:
         """Adds what is buffered to the ledger."""
         if self.buffer:
-            packed, counts = np.unique(np.array(self.buffer, np.int64), return_counts=True)
+            packed = np.sort(np.array(self.buffer, np.int64))
             self.buffer.clear()
+            begins = distinct(packed)
+            counts, packed = np.diff(begins, append=len(packed)), packed[begins]
             codes = (packed & CODE_MASK) - 1
             sizes = np.fromiter(map(len, self.code_lanes), np.int64, len(self.code_lanes))
             per = sizes[codes]  # lanes of each packed key; `at` picks them out of all codes' lanes end to end
-            begins = np.repeat((np.cumsum(sizes) - sizes)[codes] - (np.cumsum(per) - per), per)
-            at = np.arange(len(begins)) + begins
+            shift = np.repeat((np.cumsum(sizes) - sizes)[codes] - (np.cumsum(per) - per), per)
+            at = np.arange(len(shift)) + shift
             amounts = np.concatenate(self.code_amounts)[at] * np.repeat(counts, per)
             self.ledger.add(np.repeat(packed >> CODE_BITS, per), np.concatenate(self.code_lanes)[at], amounts)
         for moment, ms in self.waits.items():

@@ -71,9 +71,16 @@ class Changes(msgspec.Struct):
             self.cells[cells],
         )
 
+    def used(self, lanes: int) -> np.ndarray:
+        """A mask of the lanes that occur, of so many."""
+        mask = np.zeros(lanes, bool)
+        mask[self.lanes] = True
+        mask[self.cell_lanes] = True
+        return mask
+
     def chunks(self, name_bytes: Ints) -> list["Changes"]:
         """Halved until each part packs into `MAX_BYTES`; `name_bytes[lane]` is the size of a lane's name."""
-        used = np.union1d(self.lanes, self.cell_lanes)
+        used = self.used(len(name_bytes))
         size = TOTAL_BYTES * len(self.lanes) + CELL_BYTES * len(self.cells) + int(name_bytes[used].sum())
         if size <= MAX_BYTES or len(self.lanes) + len(self.cells) <= 1:
             return [self]
@@ -85,12 +92,13 @@ class Changes(msgspec.Struct):
 
 def pack(changes: Changes, names: list[Lane], head: Tallies) -> Tallies:
     """`head` with the changes in it; `names[lane]` is a lane's name."""
-    used = np.union1d(changes.lanes, changes.cell_lanes)
-    head.lanes = [names[i] for i in used.tolist()]
-    head.total_lanes = np.searchsorted(used, changes.lanes).astype("<u4").tobytes()
+    used = changes.used(len(names))
+    local = np.cumsum(used) - 1
+    head.lanes = [names[i] for i in np.flatnonzero(used).tolist()]
+    head.total_lanes = local[changes.lanes].astype("<u4").tobytes()
     head.totals = changes.totals.astype("<i8").tobytes()
     head.buckets = changes.buckets.astype("<i8").tobytes()
-    head.cell_lanes = np.searchsorted(used, changes.cell_lanes).astype("<u4").tobytes()
+    head.cell_lanes = local[changes.cell_lanes].astype("<u4").tobytes()
     head.cells = changes.cells.astype("<i8").tobytes()
     return head
 

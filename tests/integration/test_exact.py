@@ -1,0 +1,182 @@
+"""Real records through a real Kafka into one worker: every total, every window, exactly."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from streams import names
+from tests import corpus, truth
+from tests.integration.catalogues import FLIGHTS, OLIST
+from tests.integration.harness import Samples, events_total
+from tests.integration.kafka_server import KafkaServer, wait_until
+from tests.integration.lab import PARTITIONS, Lab, Record, as_record, promtool
+
+LATENESS_S = 3600
+FILES = {"flights-jan-apr.jsonl.gz": FLIGHTS, "olist-sample.jsonl.gz": OLIST}
+
+
+def real(name: str) -> Path:
+    """A file of real records, which is not part of the repository."""
+    file = truth.DATA / name
+    if not file.exists():
+        pytest.skip(f"{file} is missing: real records are never committed")
+    return file
+
+
+def by_topic(samples: Samples, metric: str) -> dict[str, int]:
+    """A counter's sum by topic."""
+    out: dict[str, int] = {}
+    for labels, value in samples.get(metric, {}).items():
+        topic = dict(labels)["topic"]
+        out[topic] = out.get(topic, 0) + int(value)
+    return out
+
+
+def assert_conserved(samples: Samples) -> None:
+    """received = accepted + duplicate + rejected, in each topic."""
+    received = by_topic(samples, "molehill_received_total")
+    parts = [by_topic(samples, f"molehill_{x}_total") for x in ("accepted", "duplicates", "rejected")]
+    assert received == {topic: sum(p.get(topic, 0) for p in parts) for topic in received}
+
+
+def final_clock(lab: Lab, want: float) -> Samples:
+    """The samples once every partition has been idle for 30 s, when the clock is the highest watermark."""
+
+    def done() -> Samples | None:
+        s = lab.worker.samples()
+        return s if s.get("molehill_clock_timestamp_seconds", {}).get((), 0) == want else None
+
+    found = wait_until(done, 60, "the clock at the highest watermark", every=1)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_replayed_real_records_give_the_totals_of_duckdb_and_the_windows_of_a_plain_loop(
+    kafka: KafkaServer, tmp_path: Path, name: str, require_tools: Callable[..., None]
+) -> None:
+    require_tools("promtool")
+    file = real(name)
+    events = truth.loads(truth.lines(file))
+    lab = Lab(kafka, tmp_path, FILES[name], f"exact-{name[:5]}")
+    sent = lab.send(map(as_record, truth.lines(file)))
+    with lab.worker as worker:
+        samples = worker.settled(sent)
+        want = {k: n for k, n in truth.totals(file).items() if k[2] in _signals(samples, k[0])}
+        assert events_total(samples) == want
+        assert_conserved(samples)
+        last = max(samples["molehill_watermark_timestamp_seconds"].values())
+        samples = final_clock(lab, last)
+        assert _windows(samples) == _expected_windows(events, last, samples)
+        assert promtool(worker.text(), tmp_path) == ""
+        assert worker.stop() == 0
+    for topic in ("tallies", "journal", "snapshots"):
+        hops = lab.records_in(f"{lab.app}.{topic}")
+        assert hops <= 0.05 * sent, f"{hops} records on {topic} for {sent} events"
+
+
+def _signals(samples: Samples, moment: str) -> set[str]:
+    return {dict(k)["signal"] for k in samples["cx_objective_ratio"] if dict(k)["moment"] == moment}
+
+
+def _windows(samples: Samples) -> dict[tuple[str, ...], int]:
+    return {
+        tuple(dict(k)[x] for x in ("moment", "segment", "signal", "window", "result")): int(n)
+        for k, n in samples["cx_window_events"].items()
+        if n
+    }
+
+
+def _expected_windows(events: list[dict[str, Any]], clock: float, samples: Samples) -> dict[Any, int]:
+    counts = truth.window_counts(events, clock)
+    return {k: n for k, n in counts.items() if k[2] in _signals(samples, k[0])}
+
+
+def shuffled_twice(lines: list[bytes], seed: int) -> list[bytes]:
+    """Each event twice, in an order in which none is later than `LATENESS_S` after a newer one."""
+    rng = random.Random(seed)
+    timed = []
+    for line, event in zip(lines, truth.loads(lines), strict=True):
+        at = truth.datetime.fromisoformat(event["time"]).timestamp()
+        first = at + rng.uniform(0, LATENESS_S * 0.8)
+        timed += [(first, line), (first + rng.uniform(0, LATENESS_S * 0.15), line)]
+    return [line for _, line in sorted(timed, key=lambda x: x[0])]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_doubled_shuffled_and_soiled_input_changes_no_total(
+    kafka: KafkaServer, tmp_path: Path, name: str
+) -> None:
+    file = real(name)
+    good: list[Record] = [as_record(x) for x in shuffled_twice(truth.lines(file), seed=3)]
+    bad: list[Record] = [(c.kind, b"bad", c.value, list(c.headers)) for c in corpus.BAD]
+    assert len(bad) >= 40
+    rng = random.Random(4)
+    mixed = list(good)
+    # Not before every partition has a watermark, without which nothing is too late.
+    for at in sorted(rng.sample(range(len(mixed) // 2, len(mixed)), len(bad)), reverse=True):
+        mixed.insert(at, bad[len(bad) - 1])
+        bad.insert(0, bad.pop())
+    lab = Lab(kafka, tmp_path, FILES[name], f"soiled-{name[:5]}")
+    lab.send(mixed)
+    with lab.worker as worker:
+        samples = worker.settled(len(mixed))
+        want = {k: n for k, n in truth.totals(file).items() if k[2] in _signals(samples, k[0])}
+        assert events_total(samples) == want
+        assert_conserved(samples)
+        assert sum(by_topic(samples, "molehill_rejected_total").values()) == len(bad)
+        assert sum(by_topic(samples, "molehill_duplicates_total").values()) == len(good) // 2
+    assert_dead_letters(lab, bad)
+
+
+def assert_dead_letters(lab: Lab, bad: list[Record]) -> None:
+    """Every bad record is there, byte for byte with its key and headers, its reason, and where it was."""
+    reasons = {(c.value, tuple(c.headers)): c.reason for c in corpus.BAD}
+    sources = {
+        (r.topic, r.partition, r.offset): r
+        for kind in ("touchpoints", "feedback")
+        for r in lab.read(lab.topics[kind])
+        if r.key == b"bad"
+    }
+    assert len(sources) == len(bad)
+    letters = lab.read(lab.topics["dead-letters"])
+    assert len(letters) == len(bad)
+    for letter in letters:
+        headers = dict(letter.headers)
+        where = (
+            headers[names.H_TOPIC].decode(),
+            int(headers[names.H_PARTITION]),
+            int(headers[names.H_OFFSET]),
+        )
+        source = sources.pop(where)
+        assert (letter.value, letter.key) == (source.value, source.key)
+        assert list(letter.headers)[: len(source.headers)] == list(source.headers)
+        assert headers[names.H_REASON].decode() == reasons[source.value, tuple(source.headers)]
+        assert b":" in headers[names.H_ERROR]
+    assert not sources
+
+
+def test_memory_stays_flat_over_two_replays(kafka: KafkaServer, tmp_path: Path) -> None:
+    lines = truth.lines(real("flights-jan-apr.jsonl.gz"))
+    lab = Lab(kafka, tmp_path, FLIGHTS, "flat")
+
+    def replay(year: bytes) -> int:
+        again = (x.replace(b'"2013-', b'"' + year + b"-").replace(b'"id":"', b'"id":"' + year) for x in lines)
+        return lab.send(map(as_record, again))
+
+    with lab.worker as worker:
+        assert worker.process is not None
+        process = psutil.Process(worker.process.pid)
+        sent, sizes = 0, []
+        for year in (b"2013", b"2014", b"2015"):
+            sent += replay(year)
+            worker.settled(sent)
+            time.sleep(2)
+            sizes.append(process.memory_info().rss / 1e6)
+        assert sizes[2] < sizes[1] * 1.1 + 20, f"MB after each replay: {sizes}"
+    assert PARTITIONS == 4
