@@ -31,7 +31,14 @@ class Figures:
 def read_figures(text: str) -> Figures:
     """Parses a scrape."""
     out = Figures()
-    wanted = {names.MOMENT_INFO, names.WINDOW_EVENTS, names.BURN_LOW, names.BUDGET, names.ACCEPTED, names.CLOCK}
+    wanted = {
+        names.MOMENT_INFO,
+        names.WINDOW_EVENTS,
+        names.BURN_LOW,
+        names.BUDGET,
+        names.ACCEPTED,
+        names.CLOCK,
+    }
     for family in text_string_to_metric_families(text):
         if family.name not in wanted:
             continue
@@ -69,7 +76,9 @@ def moments_table(figures: Figures | None, moles: tuple[Mole, ...], now: dt.date
     )
     for series in rows[:MAX_ROWS]:
         table.add_row(*_row(figures, series))
-    up = [f"{m.moment} {'='.join(m.segment) if m.segment else ''} ({m.what})" for m in moles if m.start <= now < m.end]
+    up = [
+        f"{m.moment} {'='.join(m.segment) if m.segment else ''} ({m.what})" for m in moles if m.start <= now < m.end
+    ]
     clock = dt.datetime.fromtimestamp(figures.clock, dt.UTC).strftime("%F %T")
     table.caption = (
         f"{figures.accepted:,} events, event time {clock}Z. The simulator is hurting: {', '.join(up) or 'nobody'}"

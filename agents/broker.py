@@ -114,9 +114,7 @@ def ensure_topics(
     """
     with connect(brokers, timeout_s) as admin, told(brokers):
         existing = _partition_counts(admin, {*(s.name for s in specs), *equal})
-        wanted = _wanted(
-            specs, existing, [n for n in equal if n in existing or any(s.name == n for s in specs)]
-        )
+        wanted = _wanted(specs, existing, [n for n in equal if n in existing or any(s.name == n for s in specs)])
         missing = {
             s.name: {
                 "num_partitions": wanted[s.name],
@@ -127,9 +125,7 @@ def ensure_topics(
             if s.name not in existing
         }
         if missing:
-            answer = admin.create_topics(
-                missing, timeout_ms=round(REQUEST_SECONDS * 1000), raise_errors=False
-            )
+            answer = admin.create_topics(missing, timeout_ms=round(REQUEST_SECONDS * 1000), raise_errors=False)
             for topic in answer["topics"]:
                 if topic["error_code"] == _ALREADY_EXISTS:
                     del missing[topic["name"]]
@@ -229,9 +225,7 @@ def _configs(admin: Any, topics: Sequence[str]) -> dict[str, dict[str, str]]:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in topics]
     described = admin.describe_configs(resources, config_filter="all").get("topic", {})
-    return {
-        topic: {key: entry["value"] for key, entry in entries.items()} for topic, entries in described.items()
-    }
+    return {topic: {key: entry["value"] for key, entry in entries.items()} for topic, entries in described.items()}
 
 
 def _one_line(error: BaseException) -> str:

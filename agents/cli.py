@@ -67,9 +67,7 @@ def installed_version() -> str:
         return "unknown (not installed)"
 
 
-@click.group(
-    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(installed_version(), prog_name="molehill")
 def cli() -> None:
     """SRE for customer experience: moments as services, with objectives, budgets and moles to whack.
@@ -125,9 +123,7 @@ def check(file: str) -> None:
         for d in catalogue.dimensions.values()
     ]
     click.echo(f"  {'dimensions:':<12}{', '.join(shown) or 'none'}")
-    click.echo(
-        f"  {'samples:':<12}{catalogues.samples(catalogue):,} at most on /metrics, all workers together"
-    )
+    click.echo(f"  {'samples:':<12}{catalogues.samples(catalogue):,} at most on /metrics, all workers together")
     for note in catalogues.notes(catalogue):
         click.echo(f"note: {note}", err=True)
 
@@ -242,9 +238,7 @@ def replay(
     _send(file, 1.0 if speed is None else speed, brokers, touchpoints, feedback)
 
 
-def _send(
-    file: str, speed: float | None, brokers: str | None, touchpoints: str | None, feedback: str | None
-) -> None:
+def _send(file: str, speed: float | None, brokers: str | None, touchpoints: str | None, feedback: str | None) -> None:
     from agents import emit as sending
     from agents import files
 

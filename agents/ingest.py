@@ -50,7 +50,6 @@ class Watch:
         self.session_s = session_s
         self.seen = math.inf  # until the first tick
 
-
     def tick(self) -> None:
         """The event loop is alive."""
         self.check()
@@ -113,11 +112,15 @@ class Ingest:
         source = self.sources.get(message.tp)
         if source is None:
             return  # revoked meanwhile: its next owner reads it
-        records, event.value, message.value = event.value, None, None  # the event waits for its ack without them
+        records, event.value, message.value = (
+            event.value,
+            None,
+            None,
+        )  # the event waits for its ack without them
         for begin in range(0, len(records), SLICE):
             some = records[begin : begin + SLICE]
             for record, why in source.tally.run(some, time.time_ns() // 1000):
-                source.letters.dead_letter(*message.tp, self.settings.dead_letters, record, why)
+                source.letters.dead_letter(message.tp, self.settings.dead_letters, record, why)
                 self.refused_bytes += len(record.value or b"")
             self.unflushed += len(some)
             if self.unflushed >= FLUSH_RECORDS or self.refused_bytes >= FLUSH_REFUSED_BYTES:
@@ -170,7 +173,8 @@ class Ingest:
         now = time.monotonic()
         sources = []
         for tp, source in list(self.sources.items()):
-            idle = self._idle(source, *progress(tp), now)
+            position, end = progress(tp)
+            idle = self._idle(source, position, end, now)
             sources.append((self.settings.kinds[tp.topic], tp.partition, source.published.watermark, idle))
         message = encode(Frontier(self.settings.nonce, time.time_ns() // 1000, sources))
         outbox = Outbox(self.app)

@@ -65,9 +65,7 @@ class ReadingCollector(Collector):
                 yield family
 
     def _series(self) -> Iterator[Metric]:
-        events = CounterMetricFamily(
-            names.EVENTS, "Events ever counted for a signal.", labels=[*SERIES, "result"]
-        )
+        events = CounterMetricFamily(names.EVENTS, "Events ever counted for a signal.", labels=[*SERIES, "result"])
         windows = GaugeMetricFamily(
             names.WINDOW_EVENTS, "Events in a sliding window.", labels=[*SERIES, "window", "result"]
         )
@@ -101,17 +99,13 @@ class ReadingCollector(Collector):
         yield from (events, windows, burn, low, budget)
 
     def _catalogue(self) -> Iterator[Metric]:
-        objective = GaugeMetricFamily(
-            names.OBJECTIVE, "The objective of a signal.", labels=["moment", "signal"]
-        )
+        objective = GaugeMetricFamily(names.OBJECTIVE, "The objective of a signal.", labels=["moment", "signal"])
         info = GaugeMetricFamily(
             names.MOMENT_INFO, "What the catalogue says of a moment.",
             labels=["moment", "tier", "phase", "owner", "title"],
         )  # fmt: skip
         for v in self.reading.views:
-            objectives = {
-                (m, s): o for (m, _, s), o in zip(v.series, v.objectives.tolist(), strict=True)
-            }
+            objectives = {(m, s): o for (m, _, s), o in zip(v.series, v.objectives.tolist(), strict=True)}
             for (moment, signal), value in objectives.items():
                 objective.add_metric([moment, signal], value)
             for moment in v.moments:
@@ -126,9 +120,7 @@ class ReadingCollector(Collector):
         labels = ["moment", "segment", "survey", "window"]
         mean = [
             GaugeMetricFamily(n, f"Mean score, {what}.", labels=labels)
-            for n, what in zip(
-                (names.SCORE_MEAN, names.SCORE_LOW, names.SCORE_HIGH), _BOUNDS, strict=True
-            )
+            for n, what in zip((names.SCORE_MEAN, names.SCORE_LOW, names.SCORE_HIGH), _BOUNDS, strict=True)
         ]
         nps = [
             GaugeMetricFamily(n, f"Net promoter share, {what}.", labels=["moment", "segment", "window"])

@@ -175,9 +175,7 @@ class Feed:
     def __init__(self, shop: Shop, start: dt.datetime) -> None:
         self._shop = shop
         self._start_s = start.timestamp()
-        self._minute = (
-            int(self._start_s - SPAN_S) // 60
-        )  # visits that began earlier still have events to come
+        self._minute = int(self._start_s - SPAN_S) // 60  # visits that began earlier still have events to come
         self._heap: list[_Due] = []
 
     def until(self, end: dt.datetime) -> Iterator[Record]:
@@ -266,9 +264,7 @@ class _Visit:
         # A courier in town, or a day or two on the road.
         road = 1_500 + rng.random() * 1_800 if rng.random() < 0.35 else 40_000 + rng.random() * 90_000
         arrived = packed + road
-        fine = self.touch(
-            "delivery", arrived, bad=0.004, promised=arrived + 3_600, late_by=20_000, late=0.015
-        )
+        fine = self.touch("delivery", arrived, bad=0.004, promised=arrived + 3_600, late_by=20_000, late=0.015)
         happy = (0.01, 0.03, 0.09, 0.4, 1) if fine else (0.5, 0.75, 0.9, 0.97, 1)
         if rng.random() < 0.3:
             self._survey("csat", "delivery", arrived + 1_800, 0.4, happy)
@@ -291,9 +287,7 @@ class _Visit:
             self._call(at + 120)
         if self._rng.random() < 0.7:
             called = at + 1_800 + self._rng.random() * 10_000
-            self.touch(
-                "support-callback", called, bad=0.01, promised=called + 3_600, late_by=10_000, late=0.03
-            )
+            self.touch("support-callback", called, bad=0.01, promised=called + 3_600, late_by=10_000, late=0.03)
 
     def _call(self, at: float) -> None:
         rng = self._rng
@@ -323,9 +317,7 @@ class _Visit:
         self._put(names.SURVEY, at, {"moment": moment, "survey": survey})
         if self._rng.random() < response:
             score = self._score(scale, lowest)
-            self.answer(
-                survey, moment, at + 60 + min(ANSWER_S, self._rng.expovariate(1 / 1_200)), score, **more
-            )
+            self.answer(survey, moment, at + 60 + min(ANSWER_S, self._rng.expovariate(1 / 1_200)), score, **more)
 
     def _score(self, cumulative: tuple[float, ...], lowest: int = 1) -> int:
         drawn = self._rng.random()
@@ -367,9 +359,7 @@ class _Visit:
             data["need_met"] = fine and spoilt != "need" and rng.random() >= need
             fine = data["need_met"]
         if wait_s is not None:
-            data["wait_s"] = round(
-                wait_s[0] + (wait_s[1] * (4 + 20 * rng.random()) if spoilt == "wait" else 0), 1
-            )
+            data["wait_s"] = round(wait_s[0] + (wait_s[1] * (4 + 20 * rng.random()) if spoilt == "wait" else 0), 1)
         if duration_s is not None:
             slow = duration_s[1] * (2 + 3 * rng.random()) if spoilt == "duration" else 0
             data["duration_s"] = round(duration_s[0] + slow, 2)

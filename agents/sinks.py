@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka.errors import MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
+from faust.types import TP
 
 from streams import names
 from streams.events import Rejection
@@ -26,14 +27,14 @@ class Outbox:
         """Hands a message to the producer; messages of one partition keep their order."""
         self.pending.append(await self.app.producer.send(topic, key, value, partition, None, None))
 
-    def dead_letter(self, topic: str, partition: int, to: str, record: Record, why: Rejection) -> None:
+    def dead_letter(self, source: TP, to: str, record: Record, why: Rejection) -> None:
         """Sends a refused record on, byte for byte, with what was wrong and where it came from."""
         headers: list[Header] = [
             *record.headers,
             (names.H_REASON, why.reason.encode()),
             (names.H_ERROR, why.error.encode("utf-8", "backslashreplace")),
-            (names.H_TOPIC, topic.encode()),
-            (names.H_PARTITION, str(partition).encode()),
+            (names.H_TOPIC, source.topic.encode()),
+            (names.H_PARTITION, str(source.partition).encode()),
             (names.H_OFFSET, str(record.offset).encode()),
         ]
         self.pending.append(asyncio.ensure_future(self._dead_letter(to, record, headers)))
@@ -47,9 +48,7 @@ class Outbox:
             digest = hashlib.sha256(record.value or b"").hexdigest().encode()
             await self._acknowledged(to, record.key, b"", [*headers, (names.H_SHA256, digest)])
 
-    async def _acknowledged(
-        self, to: str, key: bytes | None, value: bytes | None, headers: Iterable[Header]
-    ) -> None:
+    async def _acknowledged(self, to: str, key: bytes | None, value: bytes | None, headers: Iterable[Header]) -> None:
         await (await self.app.producer.send(to, key, value, None, None, list(headers)))
 
     async def settled(self) -> None:

@@ -15,7 +15,7 @@ from faust.types import TP
 from agents.transport import BatchSchema
 
 
-class RowStore(memory.Store):  # type: ignore[misc]
+class RowStore(memory.Store[Any, Any]):
     """Rows by partition, until they are taken."""
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class RowStore(memory.Store):  # type: ignore[misc]
         return list(self.rows.pop(partition, {}).items())
 
 
-class RowTable(faust.Table):  # type: ignore[misc]
+class RowTable(faust.Table[Any, Any]):
     """A table whose changelog is ours: rows are written by the stages, with the producer."""
 
     def _new_store_by_url(self, url: Any) -> Any:
@@ -64,5 +64,5 @@ def row_table(app: Any, name: str, topic: str, partitions: int) -> Any:
             value_type=bytes,
             changelog_topic=changelog,
             recovery_buffer_size=4,
-        )  # fmt: skip
+        )
     )

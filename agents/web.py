@@ -42,9 +42,7 @@ class Pages:
         try:
             await site.start()
         except OSError as e:
-            raise SettingsError(
-                f"--port {settings.port}: cannot listen on {settings.host} ({e.strerror})"
-            ) from None
+            raise SettingsError(f"--port {settings.port}: cannot listen on {settings.host} ({e.strerror})") from None
         return int(self.runner.addresses[0][1])
 
     async def stop(self) -> None:

@@ -18,6 +18,7 @@ from agents.app import Molehill
 from agents.broker import ensure_topics
 from agents.settings import Settings
 from agents.web import Pages
+from streams import names
 from streams.catalogue import Catalogue, parse
 from streams.errors import MolehillError, SettingsError
 from streams.route import Routes
@@ -48,9 +49,7 @@ class DataDir:
             self._lock = (path / "lock").open("a")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SettingsError(
-                f"--data-dir {path}: another worker runs on it; give each worker its own"
-            ) from None
+            raise SettingsError(f"--data-dir {path}: another worker runs on it; give each worker its own") from None
         except OSError as e:
             raise SettingsError(f"--data-dir {path}: {e.strerror}") from None
 
@@ -139,9 +138,9 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("port", "Port of the pages and of /metrics.", str(environment.DEFAULT_PORT), type=int)
 @option("data-dir", "Holds the worker's identity and a lock.", "./molehill-data")
 @option("app", "Name of the application: consumer group, internal topics.", "molehill")
-@option("touchpoints", "Source topic.", environment.names.TOUCHPOINTS)
-@option("feedback", "Source topic.", environment.names.FEEDBACK)
-@option("dead-letters", "Topic for refused events.", environment.names.DEAD_LETTERS)
+@option("touchpoints", "Source topic.", names.TOUCHPOINTS)
+@option("feedback", "Source topic.", names.FEEDBACK)
+@option("dead-letters", "Topic for refused events.", names.DEAD_LETTERS)
 @option("partitions", "Of the source topics, if they have to be made.", type=int)
 @click.option("--embedded", is_flag=True, hidden=True)  # the demo's broker
 @option("log-level", "debug, info, warning or error.", "info")
@@ -169,9 +168,7 @@ def worker(
     asyncio.run(_until_signal(settings, moments, started))
 
 
-async def _until_signal(
-    settings: Settings, catalogue: Catalogue, started: Callable[[Molehill, int], None]
-) -> None:
+async def _until_signal(settings: Settings, catalogue: Catalogue, started: Callable[[Molehill, int], None]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -185,7 +182,9 @@ def set_up_logging(level: str) -> None:
     if not isinstance(number, int):
         raise SettingsError(f"--log-level: found {level!r}, expected debug, info, warning or error")
     logging.basicConfig(
-        stream=sys.stderr, level=max(number, logging.WARNING), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        stream=sys.stderr,
+        level=max(number, logging.WARNING),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     for name in ("molehill", *(("faust", "mode", "aiokafka") if number <= logging.DEBUG else ())):
         logging.getLogger(name).setLevel(number)

@@ -78,9 +78,7 @@ class Spot:
     problems: list[Problem]
 
     def fail(self, expected: str, found: str = "", line: int = 0, key: str = "") -> None:
-        self.problems.append(
-            Problem(line or self.line, key or self.key, found or self.node.found(), expected)
-        )
+        self.problems.append(Problem(line or self.line, key or self.key, found or self.node.found(), expected))
 
     def read(self, reader: Callable[["Spot"], T], default: T) -> T:
         """What `reader` makes of this value, or `default` when it is wrong, which is then on record."""
@@ -122,9 +120,7 @@ class Spot:
         if self.node.kind == "mapping":
             for name in required:
                 if name not in spots:
-                    self.fail(
-                        "a value: it is required", "nothing", key=_join(self.key, Node("text", 0, name))
-                    )
+                    self.fail("a value: it is required", "nothing", key=_join(self.key, Node("text", 0, name)))
         return Fields(spots)
 
     def named(self, expected: str) -> Iterator["Spot"]:
@@ -139,8 +135,7 @@ class Spot:
         if self.node.kind != "list" or not self.node.items:
             raise Wrong(expected, "an empty list" if self.node.kind == "list" else "")
         return [
-            Spot(node, f"{self.key}[{i}]", "", node.line, self.problems)
-            for i, node in enumerate(self.node.items)
+            Spot(node, f"{self.key}[{i}]", "", node.line, self.problems) for i, node in enumerate(self.node.items)
         ]
 
 
@@ -265,10 +260,7 @@ class _Builder:
         if anchor:
             self.anchors[anchor] = None
         self.grow(1)
-        if isinstance(event, yaml.ScalarEvent):
-            made = self.scalar(event, line)
-        else:
-            made = self.container(event, line)
+        made = self.scalar(event, line) if isinstance(event, yaml.ScalarEvent) else self.container(event, line)
         if anchor:
             self.anchors[anchor] = made
         return made

@@ -6,7 +6,7 @@ events of one `allowed_lateness`, 16 bytes a cell.
 
 import numpy as np
 
-from streams.windows import NONE, Ints
+from streams.windows import NONE, Ints, Mask
 
 LANE_BITS = 24  # 16 million lanes; a bucket of 10 s up to the year 9999 takes 32 bits more
 LANE_MASK = (1 << LANE_BITS) - 1
@@ -31,7 +31,7 @@ class Cells:
         self.keys = NONE
         self.values = NONE
 
-    def _find(self, found: Ints) -> tuple[Ints, np.ndarray]:
+    def _find(self, found: Ints) -> tuple[Ints, Mask]:
         at = np.searchsorted(self.keys, found)
         known = np.zeros(len(found), bool)
         inside = at < len(self.keys)
@@ -42,7 +42,7 @@ class Cells:
         """Adds to distinct, sorted keys; returns their new absolute values."""
         at, known = self._find(found)
         self.values[at[known]] += amounts[known]
-        values = amounts.copy()
+        values: Ints = amounts.copy()
         values[known] = self.values[at[known]]
         self._insert(at, known, found, values)
         return values
@@ -54,14 +54,14 @@ class Cells:
         at, known = self._find(found)
         old = np.zeros(len(found), np.int64)
         old[known] = self.values[at[known]]
-        grown = np.maximum(values - old, 0)
+        grown: Ints = np.maximum(values - old, 0)
         self.values[at[known]] += grown[known]
         self._insert(at, known, found, values)
-        out = np.empty_like(grown)
+        out: Ints = np.empty_like(grown)
         out[order] = grown
         return out
 
-    def _insert(self, at: Ints, known: np.ndarray, found: Ints, values: Ints) -> None:
+    def _insert(self, at: Ints, known: Mask, found: Ints, values: Ints) -> None:
         new = ~known
         if new.any():
             self.keys = np.insert(self.keys, at[new], found[new])

@@ -35,13 +35,17 @@ SurveyKind = Literal["csat", "nps", "ces", "rating", "complaint", "praise"]
 Headers = Iterable[tuple[str, bytes | None]]
 
 
+def _no_segment() -> msgspec.Raw:
+    return msgspec.Raw(b"{}")
+
+
 class TouchpointData(msgspec.Struct, gc=False):
     """What a customer did. `wait_s` and `duration_s` in seconds."""
 
     moment: Moment
     customer: Identity
     journey: str | None = None
-    segment: msgspec.Raw = msgspec.Raw(b"{}")
+    segment: msgspec.Raw = msgspec.field(default_factory=_no_segment)
     outcome: Literal["ok", "failed", "abandoned"] = "ok"
     reason: Slug | None = None
     need_met: bool | None = None
@@ -59,7 +63,7 @@ class AnswerData(msgspec.Struct, gc=False):
     score: float | None = None
     moment: Moment = names.RELATIONSHIP
     journey: str | None = None
-    segment: msgspec.Raw = msgspec.Raw(b"{}")
+    segment: msgspec.Raw = msgspec.field(default_factory=_no_segment)
     solicited: bool = True
     sentiment: Annotated[float, msgspec.Meta(ge=-1, le=1)] | None = None
     comment: Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
@@ -73,7 +77,7 @@ class SurveyData(msgspec.Struct, gc=False):
     survey: SurveyKind
     moment: Moment = names.RELATIONSHIP
     journey: str | None = None
-    segment: msgspec.Raw = msgspec.Raw(b"{}")
+    segment: msgspec.Raw = msgspec.field(default_factory=_no_segment)
 
 
 class Touchpoint(msgspec.Struct, gc=False, tag_field="type", tag=names.TOUCHPOINT):

@@ -163,7 +163,10 @@ class Health:
             )
             for source, k in self.sources.items()
         ]  # fmt: skip
-        rings = [(r.resolution_s, *map(_bytes, r.dump())) for r in self.windows.rings]
+        rings = []
+        for ring in self.windows.rings:
+            starts, columns, values = map(_bytes, ring.dump())
+            rings.append((ring.resolution_s, starts, columns, values))
         return msgspec.msgpack.encode(
             _Snapshot(
                 self.offset, list(self.raw), self.admitted, sources, self.clock.now,

@@ -45,9 +45,7 @@ def wait_bounds(signal: Signal | None) -> tuple[float, ...]:
     return tuple(sorted({*WAIT_BUCKETS_S, signal.within}))
 
 
-def observe(
-    d: TouchpointData, time: dt.datetime, bounds: tuple[float, ...], duration_within: float | None
-) -> int:
+def observe(d: TouchpointData, time: dt.datetime, bounds: tuple[float, ...], duration_within: float | None) -> int:
     """A touchpoint's key: bit 0 failed; 1–2 need met, unmet; 3–4 promise kept, broken; 5–6 duration within,
     beyond; 7 probe; from 8 on the wait's bucket, counted from 1."""
     key = 0 if d.outcome == "ok" else 1
@@ -64,9 +62,7 @@ def observe(
     return key
 
 
-def touchpoint_fields(
-    key: int, signals: dict[str, Signal], bounds: tuple[float, ...]
-) -> tuple[Amounts, Amounts]:
+def touchpoint_fields(key: int, signals: dict[str, Signal], bounds: tuple[float, ...]) -> tuple[Amounts, Amounts]:
     """What a touchpoint of this key adds to each series of its moment, and to the moment as a whole."""
     verdicts = {
         "outcome": not key & 1,

@@ -24,7 +24,6 @@ from streams.events import (
     Headers,
     Reader,
     Rejection,
-    Survey,
     Touchpoint,
     check_answer,
     check_moment,
@@ -33,7 +32,15 @@ from streams.events import (
 from streams.journal import FEW_IDS, Flush, Head, Restored
 from streams.ledger import Ledger
 from streams.route import Key, Measured, Routes, segment_of
-from streams.signals import WAIT_SUM, Amounts, answer_fields, observe, observe_answer, touchpoint_fields, wait_ms
+from streams.signals import (
+    WAIT_SUM,
+    Amounts,
+    answer_fields,
+    observe,
+    observe_answer,
+    touchpoint_fields,
+    wait_ms,
+)
 from streams.windows import BUCKET_S, Ints
 from streams.wire import Tallies, decode
 
@@ -93,7 +100,12 @@ class Tally:
             return []
         refused: list[Refused] = []
         duplicates = 0
-        decode_event, read, measured_of, seen = self.reader.decode, self.reader.read, self.measured, self.dedupe.seen
+        decode_event, read, measured_of, seen = (
+            self.reader.decode,
+            self.reader.read,
+            self.measured,
+            self.dedupe.seen,
+        )
         watermark = -1 if self.watermark is None else self.watermark
         late = max(self.floor, watermark - self.lateness)
         safe = min(now, 1000 * min(r.timestamp for r in records))
@@ -103,9 +115,13 @@ class Tally:
         for r in records:
             value = r.value
             try:
-                if value is None or len(value) > MAX_BODY or 92 in value or not value.isascii():
-                    event = read(value, r.headers)
-                elif r.headers != structured and is_binary(r.headers):
+                if (
+                    value is None
+                    or len(value) > MAX_BODY
+                    or 92 in value  # a backslash: what it escapes is looked at even where nobody reads it
+                    or not value.isascii()
+                    or (r.headers != structured and is_binary(r.headers))
+                ):
                     event = read(value, r.headers)
                 else:
                     structured = r.headers
@@ -119,11 +135,11 @@ class Tally:
                 if at < 0:
                     raise Rejection(names.BAD_ENVELOPE, "time: expected a year from 1970 to 9999")
                 measured = measured_of.get(data.moment) or self._measure(data.moment)
-                key = bytes(data.segment), (
-                    observe(data, event.time, measured.bounds, measured.duration_within)
-                    if type(event) is Touchpoint
-                    else _observe_feedback(event)
-                )
+                if type(event) is Touchpoint:
+                    what: Any = observe(event.data, event.time, measured.bounds, measured.duration_within)
+                else:
+                    what = observe_answer(event.data) if type(event) is Answer else None
+                key = bytes(data.segment), what
                 code = measured.codes.get(key)
                 if code is None:
                     _check(event)
@@ -161,8 +177,8 @@ class Tally:
         self.received += len(records)
         self.duplicates += duplicates
         self.accepted += len(records) - duplicates - len(refused)
-        for _, e in refused:
-            self.rejected[e.reason] = self.rejected.get(e.reason, 0) + 1
+        for _, why in refused:
+            self.rejected[why.reason] = self.rejected.get(why.reason, 0) + 1
         return refused
 
     def _measure(self, moment: str) -> Measured:
@@ -238,7 +254,7 @@ class Tally:
             self.floor = max(self.floor, self.watermark - self.lateness)
         head = Tallies(
             self.kind, self.partition, name, 0, 1, self.offset, before, self.watermark or 0, self.whole,
-            [], b"", b"", b"", b"", b"",
+            [], b"", b"", 0, b"", b"", b"",
         )  # fmt: skip
         messages = self.ledger.messages(self.ledger.everything() if self.whole else changes, head, by_owner=True)
         self.whole = False
@@ -290,10 +306,6 @@ def _check(event: Event) -> None:
     segments(event.data.segment)
     if type(event) is Answer:
         check_answer(event.data)
-
-
-def _observe_feedback(event: Answer | Survey) -> Any:
-    return observe_answer(event.data) if type(event) is Answer else None
 
 
 def _fields(measured: Measured, key: Key) -> tuple[Amounts, Amounts]:

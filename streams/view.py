@@ -129,9 +129,7 @@ def _scores(health: Health, mine: dict[str, bool], sums: dict[str, Ints]) -> lis
         ]
         for window, lanes in sums.items():
             if lane < len(lanes) and lanes[lane]:
-                total, squares, promoters, detractors = (
-                    int(lanes[p]) if 0 <= p < len(lanes) else 0 for p in parts
-                )
+                total, squares, promoters, detractors = (int(lanes[p]) if 0 <= p < len(lanes) else 0 for p in parts)
                 n = int(lanes[lane])
                 out.append(Score(moment, segment, survey, window, n, total, squares, promoters, detractors))
     return out

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from streams.events import SECOND
 
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 BUCKET_S: Final = 10  # the finest bucket; cells are sent at this resolution
 WINDOWS: Final = {"5m": 300, "30m": 1800, "1h": 3600, "2h": 7200, "6h": 21_600, "1d": 86_400, "3d": 259_200}
@@ -55,9 +56,7 @@ class Ring:
         starts, lanes, values = starts[order], lanes[order], values[order]
         cuts = np.flatnonzero(starts[1:] != starts[:-1]) + 1
         begins = [0, *cuts.tolist()]
-        for begin, end, start in zip(
-            begins, [*begins[1:], len(starts)], starts[begins].tolist(), strict=True
-        ):
+        for begin, end, start in zip(begins, [*begins[1:], len(starts)], starts[begins].tolist(), strict=True):
             row = self.rows.get(start)
             if row is None:
                 row = self.rows[start] = np.zeros(width, np.int64)
@@ -77,7 +76,8 @@ class Ring:
         due = [a for a in self.ahead if a[0] <= top]
         if due:
             self.ahead = [a for a in self.ahead if a[0] > top]
-            self.add(*(np.concatenate([a[i] for a in due]) for i in (1, 2, 3)), width=width)
+            starts, lanes, values = (np.concatenate([a[i] for a in due]) for i in (1, 2, 3))
+            self.add(starts, lanes, values, width)
 
     def sums(self, window_s: int, width: int) -> Ints:
         """One number a lane: the buckets that start in (top - window, top]."""

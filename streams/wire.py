@@ -5,15 +5,15 @@ repeat changes nothing and a gap heals. Numbers travel as packed little-endian a
 than the counting itself.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from streams.windows import Ints
+from streams.windows import Ints, Mask
 
 MAX_BYTES: Final = 400_000  # of one message: well under the broker's usual 1 MB, keys and headers included
-CELL_BYTES: Final = 20
+CELL_BYTES: Final = 20  # at most; some 5 in practice, see `squeeze`
 TOTAL_BYTES: Final = 12
 
 Lane = tuple[str, str, str]  # moment, segment, field
@@ -34,7 +34,8 @@ class Tallies(msgspec.Struct, array_like=True, tag=1):
     lanes: list[Lane]
     total_lanes: bytes
     totals: bytes
-    buckets: bytes
+    first: int  # the first cell's bucket
+    steps: bytes  # from each cell's bucket to the next one's: cells come in their order
     cell_lanes: bytes
     cells: bytes
 
@@ -53,7 +54,10 @@ decode = msgspec.msgpack.Decoder(Message).decode
 
 
 class Changes(msgspec.Struct):
-    """Totals and cells by lane number, before they are packed; a cell's bucket is its start // BUCKET_S."""
+    """Totals and cells by lane number, before they are packed; a cell's bucket is its start // BUCKET_S.
+
+    Cells are in the order of their buckets.
+    """
 
     lanes: Ints
     totals: Ints
@@ -61,7 +65,7 @@ class Changes(msgspec.Struct):
     cell_lanes: Ints
     cells: Ints
 
-    def only(self, totals: np.ndarray, cells: np.ndarray) -> "Changes":
+    def only(self, totals: Any, cells: Any) -> "Changes":
         """The part that two masks (or slices) choose."""
         return Changes(
             self.lanes[totals],
@@ -71,7 +75,7 @@ class Changes(msgspec.Struct):
             self.cells[cells],
         )
 
-    def used(self, lanes: int) -> np.ndarray:
+    def used(self, lanes: int) -> Mask:
         """A mask of the lanes that occur, of so many."""
         mask = np.zeros(lanes, bool)
         mask[self.lanes] = True
@@ -85,9 +89,21 @@ class Changes(msgspec.Struct):
         if size <= MAX_BYTES or len(self.lanes) + len(self.cells) <= 1:
             return [self]
         a, b = len(self.lanes) // 2, len(self.cells) // 2
-        first = self.only(np.s_[:a], np.s_[:b])  # type: ignore[arg-type]
-        second = self.only(np.s_[a:], np.s_[b:])  # type: ignore[arg-type]
+        first = self.only(np.s_[:a], np.s_[:b])
+        second = self.only(np.s_[a:], np.s_[b:])
         return first.chunks(name_bytes) + second.chunks(name_bytes)
+
+
+def squeeze(a: Ints) -> bytes:
+    """Non-negative numbers in the narrowest type that holds them all, named by the first byte."""
+    top = int(a.max()) if len(a) else 0
+    code = next(c for c, bits in (("1", 8), ("2", 16), ("4", 32), ("8", 63)) if top < 1 << bits)
+    return code.encode() + a.astype(f"<u{code}").tobytes()
+
+
+def expand(data: bytes) -> Ints:
+    """What `squeeze` was given."""
+    return np.frombuffer(data, f"<u{chr(data[0])}", offset=1).astype(np.int64)
 
 
 def pack(changes: Changes, names: list[Lane], head: Tallies) -> Tallies:
@@ -95,20 +111,21 @@ def pack(changes: Changes, names: list[Lane], head: Tallies) -> Tallies:
     used = changes.used(len(names))
     local = np.cumsum(used) - 1
     head.lanes = [names[i] for i in np.flatnonzero(used).tolist()]
-    head.total_lanes = local[changes.lanes].astype("<u4").tobytes()
-    head.totals = changes.totals.astype("<i8").tobytes()
-    head.buckets = changes.buckets.astype("<i8").tobytes()
-    head.cell_lanes = local[changes.cell_lanes].astype("<u4").tobytes()
-    head.cells = changes.cells.astype("<i8").tobytes()
+    head.total_lanes = squeeze(local[changes.lanes])
+    head.totals = squeeze(changes.totals)
+    head.first = int(changes.buckets[0]) if len(changes.buckets) else 0
+    head.steps = squeeze(np.diff(changes.buckets, prepend=head.first))
+    head.cell_lanes = squeeze(local[changes.cell_lanes])
+    head.cells = squeeze(changes.cells)
     return head
 
 
 def unpack(message: Tallies, ids: Ints) -> Changes:
     """The changes of a message; `ids[i]` is the reader's number for `message.lanes[i]`."""
     return Changes(
-        ids[np.frombuffer(message.total_lanes, "<u4")],
-        np.frombuffer(message.totals, "<i8"),
-        np.frombuffer(message.buckets, "<i8"),
-        ids[np.frombuffer(message.cell_lanes, "<u4")],
-        np.frombuffer(message.cells, "<i8"),
+        ids[expand(message.total_lanes)],
+        expand(message.totals),
+        np.cumsum(expand(message.steps)) + message.first,
+        ids[expand(message.cell_lanes)],
+        expand(message.cells),
     )

@@ -72,9 +72,7 @@ def test_only_the_settings_read_the_environment(package: str) -> None:
 
 def test_the_core_never_asks_what_time_it_is() -> None:
     found = {
-        str(file.relative_to(ROOT)): lines
-        for file in sources("streams")
-        if (lines := clock_reads(file.read_text()))
+        str(file.relative_to(ROOT)): lines for file in sources("streams") if (lines := clock_reads(file.read_text()))
     }
     assert found == {}
 

@@ -609,9 +609,7 @@ def parses_or_raises_catalogue_error(text: str) -> None:
     message.encode()
 
 
-YAML_WORDS = (
-    """{ } [ ] : , - ? | > & * ! % @ ` ' " # \\ << ~ = --- ... &a *a !!str !!int !x yes 100% 0x1F .nan"""
-)
+YAML_WORDS = """{ } [ ] : , - ? | > & * ! % @ ` ' " # \\ << ~ = --- ... &a *a !!str !!int !x yes 100% 0x1F .nan"""
 ODDITIES = ["\n", "\n  ", "\n    ", "\t", "\r", " ", ": ", "- ", "\u2028", "\x85", "\ufeff", "\ud800", "\x00"]
 ODDITIES += ["\\ud800", "{<<: *a}", "%TAG ! x\n", "!!int", "!!float x"]
 FRAGMENTS = st.sampled_from([*YAML_WORDS.split(), *ODDITIES])

@@ -167,9 +167,7 @@ def test_brokers_come_from_the_environment_too_and_the_option_wins() -> None:
     assert "'from-option'" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "brokers", ["localhost", "localhost:", ":9092", "h:0", "h:65536", "h:9092,", "h:²", ""]
-)
+@pytest.mark.parametrize("brokers", ["localhost", "localhost:", ":9092", "h:0", "h:65536", "h:9092,", "h:²", ""])
 def test_brokers_that_are_not_host_and_port_are_refused(brokers: str) -> None:
     with pytest.raises(SettingsError, match=r"expected HOST:PORT\[,HOST:PORT…\]"):
         parse_brokers(brokers)

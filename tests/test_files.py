@@ -39,9 +39,7 @@ def test_every_line_comes_with_its_number_whatever_the_compression(tmp_path: Pat
 
 
 @pytest.mark.parametrize("encode", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gz", "zst"])
-def test_compression_is_recognised_without_the_ending(
-    tmp_path: Path, encode: Callable[[bytes], bytes]
-) -> None:
+def test_compression_is_recognised_without_the_ending(tmp_path: Path, encode: Callable[[bytes], bytes]) -> None:
     assert [line for _, line in files.read_lines(written(tmp_path, "events", encode(TEXT)))] == LINES
 
 
@@ -86,9 +84,7 @@ def test_lines_do_not_depend_on_where_a_pipe_cuts_them(lines: list[bytes], step:
 
 
 def test_a_live_pipe_is_not_held_back_until_a_chunk_is_full() -> None:
-    code = (
-        "from agents import files\nfor n, line in files.read_lines('-'): print(n, line.decode(), flush=True)"
-    )
+    code = "from agents import files\nfor n, line in files.read_lines('-'): print(n, line.decode(), flush=True)"
     with subprocess.Popen(
         [sys.executable, "-c", code],
         stdin=subprocess.PIPE,
@@ -152,12 +148,8 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         list(files.read_lines(path))
 
 
-@pytest.mark.parametrize(
-    "ask", [files.size_of, lambda path: list(files.read_lines(path))], ids=["size", "read"]
-)
-def test_a_missing_file_and_a_directory_say_what_was_expected(
-    tmp_path: Path, ask: Callable[[str], object]
-) -> None:
+@pytest.mark.parametrize("ask", [files.size_of, lambda path: list(files.read_lines(path))], ids=["size", "read"])
+def test_a_missing_file_and_a_directory_say_what_was_expected(tmp_path: Path, ask: Callable[[str], object]) -> None:
     with pytest.raises(InputError, match="no such file; expected a file of JSON lines"):
         ask(str(tmp_path / "none.jsonl"))
     with pytest.raises(InputError, match="is a directory; expected a file of JSON lines"):

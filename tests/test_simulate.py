@@ -176,9 +176,7 @@ def test_a_mole_of_the_past_spoils_what_it_says_and_the_rest_is_well(
 ) -> None:
     mole = [m for m in shop.moles() if m.end <= NOW][number]
     assert share_bad(past, mole, inside=True) > mole.share * 0.5
-    same = [
-        m for m in shop.moles() if (m.moment, m.segment, m.signal) == (mole.moment, mole.segment, mole.signal)
-    ]
+    same = [m for m in shop.moles() if (m.moment, m.segment, m.signal) == (mole.moment, mole.segment, mole.signal)]
     outside = [e for e in past if not any(m.start <= when(e) < m.end for m in same)]
     assert share_bad(outside, mole, inside=False) < 0.15
 

@@ -23,8 +23,11 @@ from (select json as j from read_json_objects(?, format = 'newline_delimited'))
 """
 _SERIES = """
 create table s as
-  select *, 'all' as seg from e union all
-  select e.*, k || '=' || (segment->>('$.' || k)) as seg from e, (select unnest(json_keys(segment)) as k, segment as g from (select distinct segment from e)) x where x.g = e.segment
+  select *, 'all' as seg from e
+union all
+  select e.*, k || '=' || (segment->>('$.' || k)) as seg
+  from e, (select unnest(json_keys(segment)) as k, segment as g from (select distinct segment from e)) x
+  where x.g = e.segment
 """
 _TOTALS = """
 select moment, seg, 'outcome', case when outcome = 'ok' then 'good' else 'bad' end, count(*)

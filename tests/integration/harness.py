@@ -26,7 +26,12 @@ class WorkerProcess:
         self.home = home
         self.app = app
         self.topics = {"touchpoints": f"{app}.t", "feedback": f"{app}.f", "dead-letters": f"{app}.dead"}
-        arguments = {"brokers": brokers, "catalogue": str(catalogue), "port": "0", "data-dir": str(home / "data")}
+        arguments = {
+            "brokers": brokers,
+            "catalogue": str(catalogue),
+            "port": "0",
+            "data-dir": str(home / "data"),
+        }
         arguments |= {"app": app, **self.topics} | {k.replace("_", "-"): v for k, v in options.items()}
         self.command = [sys.executable, "-m", "agents.cli", "worker"]
         self.command += [x for k, v in arguments.items() for x in (f"--{k}", v)]

@@ -85,9 +85,7 @@ def event(number: int, kind: str = "cx.touchpoint", **more: Any) -> bytes:
 
 def records(brokers: str, topic: str) -> list[Any]:
     """Everything in a topic, by partition and offset."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False
-    )
+    consumer = KafkaConsumer(bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False)
     with contextlib.closing(consumer):
         partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
         consumer.assign(partitions)
@@ -218,9 +216,7 @@ def test_a_file_that_is_cut_off_is_sent_as_far_as_it_goes(topics: Topics, tmp_pa
     done = molehill("emit", *topics.options, str(path))
     assert done.returncode == 1
     sent = int(done.stdout.split()[1])
-    assert done.stderr.decode() == (
-        f"molehill: {path}:{sent + 1}: the gzip data ends early: the file is cut off\n"
-    )
+    assert done.stderr.decode() == (f"molehill: {path}:{sent + 1}: the gzip data ends early: the file is cut off\n")
     assert len(records(topics.brokers, topics.touchpoints)) == sent > 1_000
 
 
@@ -241,9 +237,7 @@ def test_a_large_file_arrives_whole_and_fast(topics: Topics) -> None:
 
 
 @given(st.binary(max_size=64), st.integers(1, 100))
-def test_a_customer_has_the_partition_that_every_other_producer_gives_him(
-    key: bytes, partitions: int
-) -> None:
+def test_a_customer_has_the_partition_that_every_other_producer_gives_him(key: bytes, partitions: int) -> None:
     assert partition_of(key, partitions) == (murmur2(key) & 0x7FFFFFFF) % partitions
 
 

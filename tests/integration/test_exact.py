@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +103,14 @@ def shuffled_twice(lines: list[bytes], seed: int) -> list[bytes]:
     rng = random.Random(seed)
     timed = []
     for line, event in zip(lines, truth.loads(lines), strict=True):
-        at = truth.datetime.fromisoformat(event["time"]).timestamp()
+        at = datetime.fromisoformat(event["time"]).timestamp()
         first = at + rng.uniform(0, LATENESS_S * 0.8)
         timed += [(first, line), (first + rng.uniform(0, LATENESS_S * 0.15), line)]
     return [line for _, line in sorted(timed, key=lambda x: x[0])]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_doubled_shuffled_and_soiled_input_changes_no_total(
-    kafka: KafkaServer, tmp_path: Path, name: str
-) -> None:
+def test_doubled_shuffled_and_soiled_input_changes_no_total(kafka: KafkaServer, tmp_path: Path, name: str) -> None:
     file = real(name)
     good: list[Record] = [as_record(x) for x in shuffled_twice(truth.lines(file), seed=3)]
     bad: list[Record] = [(c.kind, b"bad", c.value, list(c.headers)) for c in corpus.BAD]

@@ -60,18 +60,14 @@ def read(kafka: KafkaServer, topic: str, count: int) -> list[bytes]:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_what_is_produced_is_consumed_with_every_codec(
-    kafka: KafkaServer, topic: str, codec: str | None
-) -> None:
+def test_what_is_produced_is_consumed_with_every_codec(kafka: KafkaServer, topic: str, codec: str | None) -> None:
     sent = [b"%04d" % number for number in range(100)]
     send(kafka, topic, sent, codec)
     assert read(kafka, topic, len(sent)) == sent
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["SIGTERM", "SIGKILL"])
-def test_acknowledged_records_survive_a_restart_on_the_same_port(
-    kafka: KafkaServer, topic: str, kill: bool
-) -> None:
+def test_acknowledged_records_survive_a_restart_on_the_same_port(kafka: KafkaServer, topic: str, kill: bool) -> None:
     before = kafka.bootstrap
     send(kafka, topic, [b"1", b"2"])
     kafka.restart(kill=kill)

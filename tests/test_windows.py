@@ -1,0 +1,152 @@
+"""windows.py against a naive sum."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.windows import RESOLUTIONS, WINDOWS, Ring, Windows
+from tests.core import BASE_S, DAY_S, ints
+
+BUDGET_S = 5 * DAY_S
+BUCKET_OF = {"5m": 10, "30m": 10, "1h": 60, "2h": 60, "6h": 60, "1d": 600, "3d": 600}
+LANES = 3
+S = 1_000_000
+
+starts = st.one_of(st.integers(0, 60), st.integers(0, 720), st.integers(0, 7 * DAY_S // 10)).map(
+    lambda i: BASE_S + 10 * i
+)
+cells = st.lists(st.tuples(starts, st.integers(0, LANES - 1), st.integers(0, 5)), max_size=8)
+steps = st.lists(st.one_of(cells, starts.flatmap(lambda s: st.integers(s, s + 9))), max_size=12)
+
+
+def ring(resolution_s: int, longest_s: int, clock_s: int, *cells: tuple[int, int]) -> Ring:
+    made = Ring(resolution_s, longest_s)
+    made.advance(clock_s, 1)
+    for start, value in cells:
+        made.add(ints(start), ints(0), ints(value), 1)
+    return made
+
+
+def put(w: Windows, some: list[tuple[int, int, int]]) -> None:
+    w.add(ints(*(s for s, _, _ in some)), ints(*(x for _, x, _ in some)), ints(*(v for _, _, v in some)), LANES)
+
+
+def test_a_window_of_30_s_at_clock_47_covers_the_buckets_that_start_in_10_to_40() -> None:
+    r = ring(10, 30, 47, (0, 1), (10, 2), (20, 4), (30, 8), (40, 16), (50, 32))
+    #  start    0    10   20   30   40   50
+    #           | 1  | 2  | 4  | 8  | 16 | 32 |
+    #                     [####|####|##T#]         starts in (40 - 30, 40]
+    assert r.sums(30, 1).tolist() == [4 + 8 + 16]
+
+
+def test_the_window_moves_when_the_clock_enters_the_next_bucket_and_not_before() -> None:
+    r = ring(10, 30, 47, (20, 4), (30, 8), (40, 16), (50, 32))
+    r.advance(49, 1)
+    #  start    20   30   40   50
+    #           | 4  | 8  | 16 | 32 |
+    #           [####|####|###T]              at 49: starts in (10, 40]
+    assert r.sums(30, 1).tolist() == [4 + 8 + 16]
+    r.advance(50, 1)
+    #           | 4  | 8  | 16 | 32 |
+    #                [####|####|T###]         at 50: starts in (20, 50]
+    assert r.sums(30, 1).tolist() == [8 + 16 + 32]
+
+
+def test_a_coarse_window_rounds_clock_and_cells_to_its_own_bucket() -> None:
+    r = ring(60, 120, 185, (50, 1), (60, 2), (110, 4), (170, 8), (180, 16), (240, 32))
+    #  start    0         60        120       180       240
+    #           |      1  | 2    4  |      8  | 16      | 32
+    #                               [#########|T########]      starts in (180 - 120, 180]
+    assert r.sums(120, 1).tolist() == [8 + 16]
+
+
+def test_a_late_cell_counts_in_every_window_that_it_falls_in() -> None:
+    w = Windows(BUDGET_S)
+    w.advance((BASE_S + 7200) * S)
+    put(w, [(BASE_S + 7200 - 1800, 0, 1)])
+    #  start  -1800            -300          0
+    #           | 1             |            |
+    #           (               (###### 5m ##T]
+    #           (########### 30m ############T]      open on its left: the bucket that starts at −1800 is out
+    #     (################# 1h #############T]
+    found = {name: int(w.sums(name)[0]) for name in WINDOWS}
+    assert found == {"5m": 0, "30m": 0, "1h": 1, "2h": 1, "6h": 1, "1d": 1, "3d": 1}
+
+
+def test_what_is_ahead_of_the_clock_comes_in_with_it_and_only_then() -> None:
+    w = Windows(BUDGET_S)
+    w.advance(BASE_S * S)
+    put(w, [(BASE_S + 300, 0, 7)])
+    assert [int(w.sums(name)[0]) for name in WINDOWS] == [0] * 7
+    w.advance((BASE_S + 299) * S)
+    assert int(w.sums("5m")[0]) == 0
+    assert int(w.sums("1d")[0]) == 7  # its buckets of 10 min start together with the clock's
+    w.advance((BASE_S + 300) * S)
+    assert [int(w.sums(name)[0]) for name in WINDOWS] == [7] * 7
+
+
+@given(steps)
+def test_every_window_is_the_naive_sum_of_its_cells_whenever_they_came(
+    script: list[int | list[tuple[int, int, int]]],
+) -> None:
+    w, clock, seen = Windows(BUDGET_S), 0, list[tuple[int, int, int]]()
+    for step in script:
+        if isinstance(step, int):
+            clock = max(clock, step)
+            w.advance(step * S + 999_999)  # a step back changes nothing
+        else:
+            seen += step
+            put(w, step)
+        for name, length in WINDOWS.items():
+            assert w.sums(name).tolist() == naive(seen, clock, length, BUCKET_OF[name])[: w.width]
+        assert w.budget().tolist() == naive(seen, clock, BUDGET_S, 3600)[: w.width]
+
+
+def naive(seen: list[tuple[int, int, int]], clock: int, length: int, bucket: int) -> list[int]:
+    out: Counter[int] = Counter()
+    top = clock // bucket * bucket
+    for start, lane, value in seen:
+        if top - length < start // bucket * bucket <= top:
+            out[lane] += value
+    return [out[lane] for lane in range(LANES)]
+
+
+@given(steps, starts)
+def test_a_ring_that_is_dumped_and_added_again_goes_on_as_before(
+    script: list[int | list[tuple[int, int, int]]], later: int
+) -> None:
+    for resolution_s, longest_s in (*RESOLUTIONS, (3600, BUDGET_S)):
+        old = Ring(resolution_s, longest_s)
+        for step in script:
+            if isinstance(step, int):
+                old.advance(step, LANES)
+            elif step:
+                old.add(*(ints(*column) for column in zip(*step, strict=True)), LANES)
+        new = Ring(resolution_s, longest_s)
+        new.advance(old.top, LANES)
+        new.add(*old.dump(), LANES)
+        for _ in range(2):
+            assert new.sums(longest_s, LANES).tolist() == old.sums(longest_s, LANES).tolist()
+            assert new.top == old.top
+            old.advance(later, LANES)
+            new.advance(later, LANES)
+
+
+def test_rows_that_no_window_covers_are_gone() -> None:
+    w = Windows(BUDGET_S)
+    for hour in range(0, 24 * 30, 2):
+        w.advance((BASE_S + hour * 3600) * S)
+        put(w, [(BASE_S + hour * 3600, 0, 1)])
+        for r in w.rings:
+            assert len(r.rows) <= r.longest_s // r.resolution_s
+            assert r.ahead == []
+    assert [len(r.rows) for r in w.rings] == [1, 3, 36, 60]
+
+
+def test_lanes_that_came_later_start_from_zero_in_old_buckets() -> None:
+    w = Windows(BUDGET_S)
+    w.advance(BASE_S * S)
+    w.add(ints(BASE_S), ints(0), ints(5), 1)
+    w.add(ints(BASE_S), ints(6), ints(3), 7)
+    assert w.sums("5m").tolist() == [5, 0, 0, 0, 0, 0, 3]
