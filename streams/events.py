@@ -20,6 +20,7 @@ from streams import names
 MAX_BODY = 64 * 1024
 SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7), "rating": (1, 5)}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+YEAR_10000 = 253_402_300_800_000_000
 SECOND = 1_000_000  # event time is an int of microseconds since 1970
 
 Identity = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -110,6 +111,10 @@ class Survey(msgspec.Struct, gc=False, tag_field="type", tag=names.SURVEY):
     data: SurveyData
 
 
+class _Nothing(msgspec.Struct, tag_field="type", tag="\0"):
+    """No event is one."""
+
+
 Event = Touchpoint | Answer | Survey
 BY_TYPE: dict[str, type[Event]] = {names.TOUCHPOINT: Touchpoint, names.ANSWER: Answer, names.SURVEY: Survey}
 TYPES_OF: dict[str, tuple[str, ...]] = {
@@ -138,6 +143,12 @@ def micros(time: dt.datetime) -> int:
     """Microseconds since 1970 of an aware datetime."""
     t = time - EPOCH
     return (t.days * 86_400 + t.seconds) * SECOND + t.microseconds
+
+
+def check_years(time: int) -> None:
+    """A time of the contract, in microseconds."""
+    if not 0 <= time < YEAR_10000:
+        raise Rejection(names.BAD_ENVELOPE, "time: expected a year from 1970 to 9999")
 
 
 _attribute_types: dict[str, Any] = {
@@ -181,13 +192,17 @@ def _loads(value: bytes) -> object:
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError as e:
-        if "infinity" in str(e):
+        why: ValueError = e
+    if "infinity" in str(why):
+        try:
             return json.loads(value, parse_int=float, parse_constant=_constant)
-        raise Rejection(names.BAD_JSON, f"$: expected JSON in UTF-8: {e}") from None
+        except ValueError as e:
+            why = e
+    raise Rejection(names.BAD_JSON, f"$: expected JSON in UTF-8: {why}")
 
 
 def _constant(found: str) -> object:
-    raise Rejection(names.BAD_JSON, f"$: expected JSON in UTF-8: {found} is no JSON number")
+    raise ValueError(f"{found} is no JSON number")
 
 
 class Reader:
@@ -196,8 +211,8 @@ class Reader:
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.types = TYPES_OF[topic]
-        union: Any = BY_TYPE[self.types[0]]
-        for name in self.types[1:]:
+        union: Any = _Nothing  # makes a union even of one type: a lone tagged struct may come without its tag
+        for name in self.types:
             union |= BY_TYPE[name]
         self.decode = msgspec.json.Decoder(union).decode
 
@@ -216,8 +231,8 @@ class Reader:
                     found = msgspec.convert(envelope.attributes[name], kind)
                 except msgspec.ValidationError as e:
                     raise Rejection(names.BAD_ENVELOPE, _explain(e, name)) from None
-                if name == "time" and micros(found) < 0:
-                    raise Rejection(names.BAD_ENVELOPE, "time: expected a year from 1970 to 9999")
+                if name == "time":
+                    check_years(micros(found))
             return self._typed(value, envelope)
         except RecursionError:
             raise Rejection(names.BAD_JSON, "$: nested too deeply") from None
@@ -250,8 +265,10 @@ class Reader:
                 event: Event = BY_TYPE[kind](**known, data=data)
             else:
                 event = self.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        except msgspec.ValidationError as e:
             raise Rejection(names.BAD_FIELD, _explain(e, "data" if envelope.binary else "")) from None
+        except ValueError as e:  # what the first look at the JSON let pass
+            raise Rejection(names.BAD_JSON, f"$: expected JSON in UTF-8: {e}") from None
         check_moment(event.data.moment)
         segments(event.data.segment)
         if isinstance(event, Answer):

@@ -27,6 +27,7 @@ from streams.events import (
     Touchpoint,
     check_answer,
     check_moment,
+    check_years,
     segments,
 )
 from streams.journal import FEW_IDS, Flush, Head, Restored
@@ -132,8 +133,8 @@ class Tally:
                 data = event.data
                 time = event.time - EPOCH
                 at = (time.days * 86_400 + time.seconds) * SECOND + time.microseconds
-                if at < 0:
-                    raise Rejection(names.BAD_ENVELOPE, "time: expected a year from 1970 to 9999")
+                if at < 0 or at > safe:
+                    check_years(at)
                 measured = measured_of.get(data.moment) or self._measure(data.moment)
                 if type(event) is Touchpoint:
                     what: Any = observe(event.data, event.time, measured.bounds, measured.duration_within)

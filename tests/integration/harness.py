@@ -69,6 +69,8 @@ class WorkerProcess:
     def samples(self) -> Samples:
         """All samples: metric → labels → value; nothing while the worker does not answer."""
         out: Samples = {}
+        if self.process is not None and (code := self.process.poll()) is not None and code >= 0:
+            raise AssertionError(f"the worker ended with {code}:\n{(self.home / 'worker.log').read_text()[-3000:]}")
         try:
             text = self.text()
         except (OSError, http.client.HTTPException):
