@@ -4,6 +4,7 @@ import datetime as dt
 from dataclasses import dataclass, field
 
 from prometheus_client.parser import text_string_to_metric_families
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -11,19 +12,19 @@ from agents.simulate import Mole
 from streams import names
 from streams.catalogue import TIERS
 
-MAX_ROWS = 40
-WORST_SEGMENTS = 1
 BURNING = 1.0
+
+Series = tuple[str, str, str]  # moment, segment, signal
 
 
 @dataclass
 class Figures:
-    """What the table needs of a scrape; series are (moment, segment, signal)."""
+    """What the table needs of a scrape."""
 
     tiers: dict[str, str] = field(default_factory=dict)
-    hour: dict[tuple[str, str, str], dict[str, int]] = field(default_factory=dict)
-    burn: dict[tuple[str, str, str], float] = field(default_factory=dict)
-    budget: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    hour: dict[Series, dict[str, int]] = field(default_factory=dict)
+    burn: dict[Series, float] = field(default_factory=dict)
+    budget: dict[Series, float] = field(default_factory=dict)
     accepted: int = 0
     clock: float = 0.0
 
@@ -60,56 +61,69 @@ def read_figures(text: str) -> Figures:
 
 
 def moments_table(figures: Figures | None, moles: tuple[Mole, ...], now: dt.datetime) -> Table:
-    """Moments by tier with their worst segment; the caption tells which moles the simulator has up."""
-    table = Table(title="molehill: the shop's moments", title_justify="left", expand=False)
-    for name, right in (("moment", 0), ("tier", 0), ("signal", 0), ("last hour", 1), ("bad", 1)):
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
-    for name in ("burn 5m, at least", "budget left"):
-        table.add_column(name, justify="right", no_wrap=True)
+    """One row a moment, by tier: the signal that burns most. The caption tells what the simulator is hurting."""
+    table = Table(
+        title="molehill: the shop's moments, by the signal that burns most", title_justify="left", box=SIMPLE_HEAD
+    )
+    table.add_column("moment", no_wrap=True)
+    table.add_column("signal", no_wrap=True)
+    for name in ("1h", "bad", "burn", "budget"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
     table.add_column("burns most in", no_wrap=True)
+    table.caption_justify = "left"
     if figures is None:
         table.caption = "waiting for the worker"
         return table
-    rows = sorted(
-        (s for s in figures.budget if s[1] == names.ALL),
-        key=lambda s: (_tier(figures, s), -figures.burn.get(s, 0.0), s),
-    )
-    for series in rows[:MAX_ROWS]:
+    tier = ""
+    for series in _rows(figures):
+        if figures.tiers.get(series[0], "") != tier:
+            tier = figures.tiers.get(series[0], "")
+            table.add_section()
+            table.add_row(Text(tier, style="italic"))
         table.add_row(*_row(figures, series))
-    up = [
-        f"{m.moment} {'='.join(m.segment) if m.segment else ''} ({m.what})" for m in moles if m.start <= now < m.end
-    ]
+    hurt = [f"{m.moment} {'='.join(m.segment or ())}: {m.what}" for m in moles if m.start <= now < m.end]
     clock = dt.datetime.fromtimestamp(figures.clock, dt.UTC).strftime("%F %T")
     table.caption = (
-        f"{figures.accepted:,} events, event time {clock}Z. The simulator is hurting: {', '.join(up) or 'nobody'}"
+        f"{figures.accepted:,} events, event time {clock}Z. burn: over the last 5 min, what the evidence supports.\n"
+        f"The simulator is hurting {', '.join(hurt) or 'nobody'}."
     )
-    table.caption_justify = "left"
     return table
 
 
-def _tier(figures: Figures, series: tuple[str, str, str]) -> int:
+def _rows(figures: Figures) -> list[Series]:
+    """Of each moment the signal that burns most, worst first within a tier."""
+    worst: dict[str, Series] = {}
+    for series in figures.budget:
+        moment, segment, _ = series
+        if segment == names.ALL and (moment not in worst or _heat(figures, series) > _heat(figures, worst[moment])):
+            worst[moment] = series
+    return sorted(worst.values(), key=lambda s: (_tier(figures, s), *(-x for x in _heat(figures, s)), s))
+
+
+def _heat(figures: Figures, series: Series) -> tuple[float, float]:
+    """Burning now comes before a budget that is gone."""
+    return figures.burn.get(series, 0.0), 1 - figures.budget[series]
+
+
+def _tier(figures: Figures, series: Series) -> int:
     tier = figures.tiers.get(series[0], "")
     return TIERS.index(tier) if tier in TIERS else len(TIERS)
 
 
-def _row(figures: Figures, series: tuple[str, str, str]) -> list[str | Text]:
+def _row(figures: Figures, series: Series) -> list[str | Text]:
     moment, _, signal = series
     counts = figures.hour.get(series, {})
     total = sum(counts.values())
     burn, budget = figures.burn.get(series, 0.0), figures.budget[series]
-    worst = sorted(
-        ((b, s[1]) for s, b in figures.burn.items() if s[0] == moment and s[2] == signal and s[1] != names.ALL),
-        reverse=True,
-    )[:WORST_SEGMENTS]
-    hot = [f"{segment} {b:.1f}×" for b, segment in worst if b >= BURNING]
-    style = "bold red" if burn >= BURNING else "yellow" if hot else ""
+    segments = [(b, s[1]) for s, b in figures.burn.items() if s[0] == moment and s[2] == signal and s[1] != names.ALL]
+    hottest, where = max(segments, default=(0.0, ""))
+    style = "bold red" if burn >= BURNING else "yellow" if hottest >= BURNING else ""
     return [
         Text(moment, style=style),
-        figures.tiers.get(moment, ""),
         signal,
         f"{total:,}",
         f"{100 * counts.get('bad', 0) / total:.1f} %" if total else "",
         Text(f"{burn:.1f}×", style=style),
         Text(f"{100 * budget:.0f} %", style="red" if budget < 0 else ""),
-        ", ".join(hot),
+        f"{where} {hottest:.1f}×" if hottest >= BURNING else "",
     ]

@@ -115,7 +115,8 @@ def truth(file: Path) -> Totals:
 
 def unique(file: Path) -> int:
     """How many identities a file has."""
-    query = "select count(distinct (json->>'$.source', json->>'$.id')) from read_json_objects(?, format = 'nd')"
+    query = """select count(distinct (json->>'$.source', json->>'$.id'))
+        from read_json_objects(?, format = 'newline_delimited')"""
     with duckdb.connect() as con:
         row = con.execute(query, [str(file)]).fetchone()
     return int(row[0]) if row else 0
@@ -156,7 +157,7 @@ def dense(events: int, seed: int = SEED) -> Iterator[bytes]:
     step_ms = 60_000 / PER_MINUTE
     for i in range(events):
         # None among the last ones: a repeat changes nothing, so nobody could see that it has been counted.
-        if RECENT <= len(recent) and i < events - RECENT and chance.random() < DUPLICATES:
+        if len(recent) >= RECENT and i < events - RECENT and chance.random() < DUPLICATES:
             yield recent[int(chance.random() * RECENT)]
             continue
         at = BEGIN + timedelta(milliseconds=int(i * step_ms + JITTER_MS * chance.random()))

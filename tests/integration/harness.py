@@ -66,13 +66,13 @@ class WorkerProcess:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read().decode())
 
-    def samples(self) -> Samples:
-        """All samples: metric → labels → value; nothing while the worker does not answer."""
+    def samples(self, *names: str) -> Samples:
+        """Samples, all or those named: metric → labels → value; nothing while the worker does not answer."""
         out: Samples = {}
         if self.process is not None and (code := self.process.poll()) is not None and code >= 0:
             raise AssertionError(f"the worker ended with {code}:\n{(self.home / 'worker.log').read_text()[-3000:]}")
         try:
-            text = self.text()
+            text = self.text("/metrics?" + "&".join(f"name[]={n}" for n in names))
         except (OSError, http.client.HTTPException):
             return out
         for family in text_string_to_metric_families(text):
@@ -82,20 +82,20 @@ class WorkerProcess:
 
     def total(self, metric: str) -> int:
         """The sum of a metric's samples."""
-        return int(sum(self.samples().get(metric, {}).values()))
+        return int(sum(self.samples(metric).get(metric, {}).values()))
 
     def settled(self, received: int, timeout: float = 120) -> Samples:
         """Waits until so many records are read and the health stage has all of them; returns the samples."""
+        wait_until(lambda: self.total("molehill_received_total") >= received, timeout, f"{received} records")
         last: list[object] = []
 
         def done() -> Samples | None:
             s = self.samples()
-            got = sum(s.get("molehill_received_total", {}).values())
-            state = [got, s.get("cx_events_total")]
-            same, last[:] = state == last, state
-            return s if got >= received and same and self.ready() else None
+            state = s.get("cx_events_total")
+            same, last[:] = [state] == last, [state]
+            return s if same and self.ready() else None
 
-        found = wait_until(done, timeout, f"{received} records received", every=0.7)
+        found = wait_until(done, timeout, "totals that stand still", every=1.2)
         assert found is not None
         return found
 

@@ -57,13 +57,9 @@ def assert_conserved(samples: Samples) -> None:
 def final_clock(lab: Lab, want: float) -> Samples:
     """The samples once every partition has been idle for 30 s, when the clock is the highest watermark."""
 
-    def done() -> Samples | None:
-        s = lab.worker.samples()
-        return s if s.get("molehill_clock_timestamp_seconds", {}).get((), 0) == want else None
-
-    found = wait_until(done, 60, "the clock at the highest watermark", every=1)
-    assert found is not None
-    return found
+    name = "molehill_clock_timestamp_seconds"
+    wait_until(lambda: lab.worker.samples(name).get(name) == {(): want}, 60, "the clock at the highest watermark")
+    return lab.worker.samples()
 
 
 @pytest.mark.parametrize("name", FILES)

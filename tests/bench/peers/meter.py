@@ -1,7 +1,7 @@
-"""What each peer reports: wall and CPU from the last look at an empty hand to the last record, RSS, totals.
+"""What each peer reports: wall and CPU from the first record to the last, RSS, totals.
 
-The meter is started at each look that found nothing, so it covers the fetch of the first record and not the
-joining of the group.
+Where a peer can see it, the clock starts at the last look that found nothing, so that it covers the first fetch;
+elsewhere at the first record that it is given. Joining a group and starting up are never in it.
 """
 
 import argparse
@@ -64,7 +64,7 @@ class Meter:
         report = {
             "wall_s": t1 - t0,
             "cpu_s": c1 - c0,
-            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "rss_mb": peak_rss_mb("self"),
             "received": received,
             "duplicates": duplicates,
             "totals": [[*key, n] for key, n in totals.items()],
@@ -74,6 +74,14 @@ class Meter:
         half.rename(job.out)
         sys.stdout.flush()
         os._exit(0)
+
+
+def peak_rss_mb(pid: int | str) -> float:
+    """From /proc: `getrusage` would give that of the process that started us, where it was larger."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def _cpu() -> float:

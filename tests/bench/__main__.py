@@ -1,0 +1,134 @@
+"""The command: `python -m tests.bench`.
+
+Every round drains every load with every variant, so that whatever else the machine does falls on all alike.
+Trust ratios and CPU seconds more than events/s: on a shared machine the broker and the variant compete.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+
+from tests.bench import live, peer, worker
+from tests.bench.backlog import fill
+from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
+from tests.bench.measure import Run, machine
+from tests.bench.report import hops, summary, table
+from tests.integration.kafka_server import KafkaServer, kafka_jars
+
+LOADS = ("sparse", "dense")
+VARIANTS = ("molehill", "bare", "quix", "kafka-streams", "faust")
+FEWER = {"faust": 10_000}  # events, for a peer that is slower by orders of magnitude
+POM = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
+console = Console(width=150 if not sys.stdout.isatty() else None)
+
+
+class Bench:
+    """One broker, the loads that were needed so far, and the runs."""
+
+    def __init__(self, kafka: KafkaServer, home: Path) -> None:
+        self.kafka = kafka
+        self.home = home
+        self.loads: dict[tuple[str, int], Load] = {}
+        self.runs: list[Run] = []
+
+    def load(self, name: str, events: int) -> Load:
+        """A load on its topics; made and sent once."""
+        found = self.loads.get((name, events))
+        if found is None:
+            with console.status(f"loading {events:,} {name} events"):
+                found = self.loads[name, events] = make(name, events, self.home)
+                fill(self.kafka.bootstrap, found)
+        return found
+
+    def run(self, variant: str, load: Load, number: int) -> None:
+        """One drain; a variant that fails is a wrong run, and the others go on."""
+        app = f"{variant}-{load.name}-{load.events}-{number}"
+        home = self.home / app
+        with console.status(f"round {number}: {variant} drains {load.events:,} {load.name} events"):
+            try:
+                if variant == "molehill":
+                    run = worker.drain(self.kafka, load, app, home)
+                else:
+                    run = peer.drain(variant, self.kafka, load, app, home)
+            except Exception as e:  # a peer's failure, whatever it is, is a result
+                run = Run(variant, load.name, load.events, 0.0, 0.0, 0.0, f"{type(e).__name__}: {e}")
+        self.runs.append(run)
+        found = run.wrong or f"{run.rate:>9,.0f} events/s, {run.cpu_per_million:6.1f} CPU-s/million, totals exact"
+        console.print(f"round {number} {load.name:7}{variant:14}{found}", highlight=False, markup=False)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Loads and variants; a kind of which none is named is there whole."""
+    names = {x for part in only for x in part.replace(",", " ").split()}
+    if unknown := names - {*LOADS, *VARIANTS}:
+        raise click.BadParameter(f"{', '.join(sorted(unknown))}: expected some of {', '.join((*LOADS, *VARIANTS))}")
+    loads = [x for x in LOADS if x in names] or list(LOADS)
+    variants = [x for x in VARIANTS if x in names] or list(VARIANTS)
+    if "sparse" in loads and not FLIGHTS.exists():
+        console.print(f"sparse is skipped: {FLIGHTS} is missing")
+        loads.remove("sparse")
+    for variant in [v for v in variants if v != "molehill"]:
+        if why := peer.missing(variant):
+            console.print(f"{variant} is skipped: {why}", markup=False)
+            variants.remove(variant)
+    return loads, variants
+
+
+@click.command()
+@click.option("--rounds", default=3, show_default=True, help="Drains of each load by each variant.")
+@click.option("--events", type=int, help="Of each load. [default: sparse 214,927 (the file), dense 300,000]")
+@click.option("--only", multiple=True, help=f"Loads and variants: {', '.join((*LOADS, *VARIANTS))}.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON file with every run.")
+@click.option("--idle", is_flag=True, help="Instead: CPU of a worker with no input, and at 1,000 events/s.")
+@click.option("--latency", type=int, metavar="RATE", help="Instead: produce-to-/metrics at RATE events/s.")
+@click.option("--keep", is_flag=True, help="Keep the broker's directory, for a look at its logs.")
+def main(
+    rounds: int, events: int | None, only: tuple[str, ...], out: Path | None, idle: bool, latency: int | None,
+    keep: bool,
+) -> None:  # fmt: skip
+    """Measures molehill against its peers on a real Kafka; exits with 1 where a verified total is wrong."""
+    result: dict[str, Any] = {"machine": machine()}
+    home = Path(tempfile.mkdtemp(prefix="molehill-bench-"))
+    kafka = KafkaServer(kafka_jars(POM), home)
+    kafka.start()
+    wrong = False
+    try:
+        if idle or latency is not None:
+            result["live"] = live.measure(kafka, home, idle, latency)
+            console.print(live.table(result["live"]))
+        else:
+            bench = Bench(kafka, home)
+            _drain_all(bench, *chosen(only), rounds, events)
+            entries = summary([r for r in bench.runs if r.wall_s])
+            result |= {"summary": entries, "runs": [r.as_json() for r in bench.runs]}
+            console.print(table(entries), hops(entries))
+            wrong = any(r.wrong for r in bench.runs)
+    finally:
+        kafka.close()
+        if not keep:
+            shutil.rmtree(home, ignore_errors=True)
+    result["machine_after"] = machine()
+    if out is not None:
+        out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
+    console.print(f"{result['machine']}", highlight=False, markup=False)
+    sys.exit(1 if wrong else 0)
+
+
+def _drain_all(bench: Bench, loads: list[str], variants: list[str], rounds: int, events: int | None) -> None:
+    for number in range(1, rounds + 1):
+        for name in loads:
+            wanted = events or DEFAULT_EVENTS[name]
+            for variant in variants:
+                few = min(wanted, FEWER.get(variant, wanted))
+                bench.run(variant, bench.load(name, few), number)
+
+
+if __name__ == "__main__":
+    main()
