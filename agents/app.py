@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from typing import Any
 
 import faust
@@ -32,6 +33,8 @@ class Molehill:
         self.ingest = Ingest(settings, routes, self.app, journal)
         self.health = HealthStage(settings, routes, self.app, snapshots)
         self.loaded = False
+        self.began = time.monotonic()  # of the last recovery
+        self.recovery_s = 0.0
         self._wire(journal, snapshots)
 
     def _wire(self, journal: Any, snapshots: Any) -> None:
@@ -65,6 +68,11 @@ class Molehill:
         """Recovered and consuming."""
         return self.loaded and all(o.recovered for o in list(self.health.owned.values()))
 
+    def remaining(self) -> dict[TP, int]:
+        """Changelog records that the recovery still has to read; never negative."""
+        found = self.app.tables.recovery.active_remaining()
+        return {tp: max(0, n) for tp, n in found.items()}
+
     def progress(self, tp: TP) -> tuple[int | None, int | None]:
         """Position and end offset of a partition."""
         found: tuple[int | None, int | None] = self.consumer.progress(tp)
@@ -77,6 +85,7 @@ class Molehill:
     async def _on_revoked(self, app: Any, revoked: set[TP], **kwargs: Any) -> None:
         """Everything goes at each rebalance: what stays ours is read again, so that there is one way to begin."""
         self.loaded = False
+        self.began = time.monotonic()
         if self.settings.embedded:
             return  # nobody else could have had them, and its end offsets are wrong (agents/embedded.py)
         self.ingest.drop(revoked)
@@ -95,6 +104,7 @@ class Molehill:
         gc.collect()
         gc.freeze()
         self.loaded = True
+        self.recovery_s = time.monotonic() - self.began
 
     def _positions(self, assigned: set[TP]) -> dict[TP, int]:
         own = self.ingest.positions() | self.health.positions()

@@ -8,6 +8,7 @@ on their way the next batches are counted already.
 import asyncio
 import math
 import time
+from bisect import bisect_left
 from typing import Any
 
 from faust.types import TP
@@ -62,6 +63,21 @@ class Watch:
             raise StateError(f"this worker stood still for {gap:.1f} s, longer than its session: start it again")
 
 
+class Durations:
+    """A histogram of durations: counts by upper bound in seconds, the last one without bound, and their sum."""
+
+    bounds = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One duration."""
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.sum_s += seconds
+
+
 class Ingest:
     """All assigned source topic-partitions of this worker."""
 
@@ -74,7 +90,7 @@ class Ingest:
         self.unflushed = 0
         self.refused_bytes = 0
         self.flushing: asyncio.Task[None] | None = None
-        self.flush_seconds = 0.0
+        self.flushes = Durations()
         self.watch = Watch(math.inf if settings.embedded else settings.session_timeout_s)
         self._lock = asyncio.Lock()
 
@@ -166,7 +182,8 @@ class Ingest:
             for key, value in source.journal.freed(head.floor):
                 await outbox.send(self.settings.journal, source.tally.partition, key, value)
         await outbox.settled()
-        self.flush_seconds = time.monotonic() - began
+        if done:
+            self.flushes.add(time.monotonic() - began)
 
     async def frontier(self, progress: Any) -> None:
         """Tells every tallies partition how far our sources are; `progress(tp)` gives position and end."""

@@ -5,6 +5,7 @@ so that a scrape of 50,000 samples does not hold up ingestion.
 """
 
 import importlib.metadata
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from agents.app import Molehill
+from agents.ingest import Durations
+from agents.sinks import Outbox
 from streams import names
 from streams.catalogue import Catalogue
 from streams.events import SECOND
@@ -30,20 +33,60 @@ SERIES = ("moment", "segment", "signal")
 
 
 @dataclass(frozen=True)
+class Operation:
+    """How the worker itself is doing."""
+
+    flush_counts: list[int]
+    flush_sum_s: float
+    written_records: dict[str, int]
+    written_bytes: dict[str, int]
+    recovery_rows: dict[str, int]
+    recovery_s: float
+    remaining: dict[TP, int]
+    memory: dict[TP, tuple[int, int, int]]  # remembered ids, open cells, lanes
+
+
+@dataclass(frozen=True)
 class Reading:
     """Everything that one scrape shows, taken at one instant."""
 
     views: list[View]
     sources: dict[TP, tuple[Head, int | None]]  # what the broker has acknowledged, and lag
+    refused: int  # series over the limit
+    operation: Operation
 
 
 def read(molehill: Molehill) -> Reading:
     """Reads the state of what this worker owns and has recovered."""
+    operation = _operation(molehill)
     if not molehill.loaded:
-        return Reading([], {})
-    return Reading(
-        [view(o.health) for o in molehill.health.owned.values() if o.recovered],
-        {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()},
+        return Reading([], {}, 0, operation)
+    views, refused = [], 0
+    room = molehill.settings.max_series
+    for owned in molehill.health.owned.values():
+        if owned.recovered:
+            shown = view(owned.health, room)
+            refused += shown.refused
+            room -= len(shown.series)
+            views.append(shown)
+    sources = {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()}
+    return Reading(views, sources, refused, operation)
+
+
+def _operation(molehill: Molehill) -> Operation:
+    flushes = molehill.ingest.flushes
+    return Operation(
+        list(flushes.counts),
+        flushes.sum_s,
+        dict(Outbox.written.records),
+        dict(Outbox.written.bytes),
+        {name: table.data.read for name, table in molehill.app.tables.items()},
+        molehill.recovery_s,
+        molehill.remaining(),
+        {
+            tp: (len(s.tally.dedupe), len(s.tally.ledger.open.keys), len(s.tally.ledger.names))
+            for tp, s in molehill.ingest.sources.items()
+        },
     )
 
 
@@ -60,7 +103,8 @@ class ReadingCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families; a family without a sample is left out."""
-        for family in (*self._series(), *self._catalogue(), *self._scores(), *self._pipeline()):
+        families = (self._series(), self._catalogue(), self._scores(), self._pipeline(), self._operation())
+        for family in itertools.chain(*families):
             if family.samples:
                 yield family
 
@@ -159,12 +203,52 @@ class ReadingCollector(Collector):
                 watermark.add_metric(labels, head.watermark / SECOND)
             if behind is not None:
                 lag.add_metric(labels, behind)
+        late = CounterMetricFamily(names.LATE, "Events accepted behind the watermark.", labels=where)
+        for tp, (head, _) in self.reading.sources.items():
+            late.add_metric([tp.topic, str(tp.partition)], head.late)
         clocks = [v.clock for v in self.reading.views if v.clock]
         if clocks:
             clock.add_metric([], min(clocks) / SECOND)
         build = GaugeMetricFamily(names.BUILD_INFO, "The version that runs.", labels=["version"])
         build.add_metric([importlib.metadata.version("molehill")], 1)
-        yield from (received, accepted, duplicates, rejected, watermark, lag, clock, build)
+        yield from (received, accepted, duplicates, rejected, late, watermark, lag, clock, build)
+
+    def _operation(self) -> Iterator[Metric]:
+        o = self.reading.operation
+        where = ["topic", "partition"]
+        flush = HistogramMetricFamily(names.FLUSH, "From taking a flush to its last acknowledgement.")
+        edges = [*map(str, Durations.bounds), "+Inf"]
+        flush.add_metric([], list(zip(edges, itertools.accumulate(o.flush_counts), strict=True)), o.flush_sum_s)
+        records = CounterMetricFamily(names.WRITTEN_RECORDS, "Records written to a topic.", labels=["topic"])
+        size = CounterMetricFamily(names.WRITTEN_BYTES, "Bytes written, before compression.", labels=["topic"])
+        for topic, n in o.written_records.items():
+            records.add_metric([topic], n)
+            size.add_metric([topic], o.written_bytes[topic])
+        rows = CounterMetricFamily(names.RECOVERY_ROWS, "Changelog rows read to recover.", labels=["table"])
+        for table, n in o.recovery_rows.items():
+            rows.add_metric([table], n)
+        seconds = GaugeMetricFamily(names.RECOVERY_SECONDS, "How long the last recovery took.")
+        seconds.add_metric([], o.recovery_s)
+        remaining = GaugeMetricFamily(names.RECOVERY_REMAINING, "Changelog rows still to be read.", labels=where)
+        for tp, n in o.remaining.items():
+            remaining.add_metric([tp.topic, str(tp.partition)], n)
+        yield from (flush, records, size, rows, seconds, remaining)
+        memory = [
+            GaugeMetricFamily(name, what, labels=where)
+            for name, what in (
+                (names.REMEMBERED, "Event ids remembered against repeats."),
+                (names.OPEN_CELLS, "Cells of buckets that may still change."),
+                (names.LANES, "Counters kept for a source partition."),
+            )
+        ]
+        for tp, sizes in o.memory.items():
+            for family, n in zip(memory, sizes, strict=True):
+                family.add_metric([tp.topic, str(tp.partition)], n)
+        series = GaugeMetricFamily(names.SERIES, "Series that this worker exports.")
+        series.add_metric([], sum(len(v.series) for v in self.reading.views))
+        refused = GaugeMetricFamily(names.SERIES_REFUSED, "Series that --max-series keeps from being exported.")
+        refused.add_metric([], self.reading.refused)
+        yield from (*memory, series, refused)
 
 
 _BOUNDS = ("as measured", "lower end of the 95 % interval", "upper end of the 95 % interval")

@@ -11,6 +11,7 @@ from streams.errors import SettingsError
 
 PREFIX = "MOLEHILL_"
 DEFAULT_PORT = 6066
+DEFAULT_MAX_SERIES = 50_000  # (moment, segment, signal), each some 35 samples
 
 
 def env(name: str) -> str | None:
@@ -52,6 +53,7 @@ class Settings:
     member: str = field(default_factory=lambda: secrets.token_hex(4))  # static group member, kept in data_dir
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))  # of this run of the process
     session_timeout_s: float = 6.0
+    max_series: int = DEFAULT_MAX_SERIES
     embedded: bool = False  # the demo's own broker: alone on it, and nothing on it can be recovered
 
     @property

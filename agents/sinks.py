@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
@@ -16,8 +17,23 @@ from streams.tally import Record
 Header = tuple[str, bytes | None]
 
 
+class Written:
+    """What this worker has sent, by topic: records and bytes of keys and values."""
+
+    def __init__(self) -> None:
+        self.records: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+
+    def add(self, topic: str, key: bytes | None, value: bytes | None) -> None:
+        """One record."""
+        self.records[topic] += 1
+        self.bytes[topic] += len(key or b"") + len(value or b"")
+
+
 class Outbox:
     """Messages on their way; `settled` waits for the broker to acknowledge them all."""
+
+    written = Written()  # of the whole process
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -25,6 +41,7 @@ class Outbox:
 
     async def send(self, topic: str, partition: int | None, key: bytes | None, value: bytes | None) -> None:
         """Hands a message to the producer; messages of one partition keep their order."""
+        self.written.add(topic, key, value)
         self.pending.append(await self.app.producer.send(topic, key, value, partition, None, None))
 
     def dead_letter(self, source: TP, to: str, record: Record, why: Rejection) -> None:
@@ -49,6 +66,7 @@ class Outbox:
             await self._acknowledged(to, record.key, b"", [*headers, (names.H_SHA256, digest)])
 
     async def _acknowledged(self, to: str, key: bytes | None, value: bytes | None, headers: Iterable[Header]) -> None:
+        self.written.add(to, key, value)
         await (await self.app.producer.send(to, key, value, None, None, list(headers)))
 
     async def settled(self) -> None:

@@ -158,7 +158,7 @@ class BatchConsumer(driver.Consumer):
                 self._read_offset[tp] = last.offset - 1  # a batch is not a gap (see _new_offset)
                 self.delivered[tp] = last.offset
                 yield tp, ConsumerMessage(
-                    tp.topic, tp.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
+                    tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
                     cast(Any, []), None, cast(Any, batch), None, 0, 0, tp, generation_id=generation,
                 )  # fmt: skip
 

@@ -142,11 +142,14 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("feedback", "Source topic.", names.FEEDBACK)
 @option("dead-letters", "Topic for refused events.", names.DEAD_LETTERS)
 @option("partitions", "Of the source topics, if they have to be made.", type=int)
+@option("max-series", "Export at most so many series; more are refused, and shown to be.",
+        str(environment.DEFAULT_MAX_SERIES), type=click.IntRange(min=1))  # fmt: skip
 @click.option("--embedded", is_flag=True, hidden=True)  # the demo's broker
 @option("log-level", "debug, info, warning or error.", "info")
 def worker(
     brokers: str | None, catalogue: str | None, host: str, port: int, data_dir: str, app: str,
-    touchpoints: str, feedback: str, dead_letters: str, partitions: int | None, embedded: bool, log_level: str,
+    touchpoints: str, feedback: str, dead_letters: str, partitions: int | None, max_series: int,
+    embedded: bool, log_level: str,
 ) -> None:  # fmt: skip
     """Runs one worker: reads events, keeps the health of moments, serves /metrics."""
     if not brokers:
@@ -160,6 +163,7 @@ def worker(
         brokers, Path(catalogue), Path(data_dir), host, port, environment.application_name(app),
         touchpoints, feedback, dead_letters, partitions, directory.member(),
         session_timeout_s=EMBEDDED_SESSION_S if embedded else SESSION_S, embedded=embedded,
+        max_series=max_series,
     )  # fmt: skip
 
     def started(molehill: Molehill, port: int) -> None:

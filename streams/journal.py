@@ -34,6 +34,7 @@ class Head(msgspec.Struct, array_like=True):
     duplicates: int
     rejected: dict[str, int]
     catalogue: str  # fingerprint: with another one all tallies are sent again
+    late: int = 0  # accepted behind the watermark
 
 
 class Flush(msgspec.Struct):

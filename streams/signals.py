@@ -83,7 +83,7 @@ def touchpoint_fields(key: int, signals: dict[str, Signal], bounds: tuple[float,
 
 def wait_field(bound: float) -> str:
     """The field of one histogram bucket."""
-    return f"wait.le.{bound:g}"
+    return "wait.le." + repr(bound).removesuffix(".0")
 
 
 WAIT_SUM: Final = "wait.sum"  # milliseconds

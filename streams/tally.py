@@ -81,7 +81,7 @@ class Tally:
         self.head = Head(-1, None, 0, 0, 0, 0, {}, routes.fingerprint)  # as of the last flush
         self.watermark: int | None = None
         self.floor = 0  # microseconds; what is before it stays too late, whatever the lateness is now
-        self.received = self.accepted = self.duplicates = 0
+        self.received = self.accepted = self.duplicates = self.late = 0
         self.rejected: dict[str, int] = {}
         self.dedupe = Dedupe(self.lateness)
         self.fresh: dict[tuple[int, str], list[str]] = {}
@@ -100,7 +100,7 @@ class Tally:
         if not records:
             return []
         refused: list[Refused] = []
-        duplicates = 0
+        duplicates = behind = 0
         decode_event, read, measured_of, seen = (
             self.reader.decode,
             self.reader.read,
@@ -167,6 +167,8 @@ class Tally:
             if at > watermark:
                 watermark = at
                 late = max(late, at - self.lateness)
+            elif at < watermark:
+                behind += 1
             if code is None:
                 code = self._code(measured, key, event)
             if code:
@@ -177,6 +179,7 @@ class Tally:
         self.watermark = None if watermark < 0 else watermark
         self.received += len(records)
         self.duplicates += duplicates
+        self.late += behind
         self.accepted += len(records) - duplicates - len(refused)
         for _, why in refused:
             self.rejected[why.reason] = self.rejected.get(why.reason, 0) + 1
@@ -271,7 +274,7 @@ class Tally:
             ids = self.dedupe.dump()
         self.head = Head(
             self.offset, self.watermark, self.floor, self.received, self.accepted, self.duplicates,
-            dict(self.rejected), self.routes.fingerprint,
+            dict(self.rejected), self.routes.fingerprint, self.late,
         )  # fmt: skip
         self.fresh = {}
         return Flush(self.head, ids, messages, snapshot, all_ids)
@@ -283,7 +286,7 @@ class Tally:
             return
         self.head, self.offset, self.watermark, self.floor = head, head.to, head.watermark, head.floor
         self.received, self.accepted, self.duplicates = head.received, head.accepted, head.duplicates
-        self.rejected = dict(head.rejected)
+        self.rejected, self.late = dict(head.rejected), head.late
         for message in restored.tallies:
             tallies = decode(message)
             if isinstance(tallies, Tallies):

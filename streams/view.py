@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams import names
+from streams.catalogue import Catalogue
 from streams.health import Health
 from streams.intervals import Floats, ratio, wilson_low
-from streams.signals import SCORED, WAIT_SUM, bad, good, wait_bounds, wait_field
+from streams.signals import SCORED, WAIT_SUM, bad, wait_bounds, wait_field
 from streams.windows import WINDOWS, Ints
 
 Series = tuple[str, str, str]  # moment, segment, signal
@@ -61,6 +62,7 @@ class View:
     scores: list[Score]
     waits: list[Waits]
     moments: list[str]
+    refused: int = 0  # series beyond the limit
 
     def burn(self, window: str) -> tuple[Floats, Floats]:
         """Burn rate, and the burn rate that the evidence supports (Wilson 95 %)."""
@@ -74,25 +76,28 @@ class View:
         return 1 - ratio(self.budget.bad, self.budget.good + self.budget.bad) / (1 - self.objectives)
 
 
-def view(health: Health) -> View:
-    """The present state of what the catalogue of now gives this partition to own."""
+def view(health: Health, limit: int | None = None) -> View:
+    """The present state of what the catalogue of now gives this partition to own.
+
+    With more series than `limit` those of whole moments come first, then segments in the order of their coming.
+    """
     routes = health.routes
     mine: dict[str, bool] = {}
-    series: list[Series] = []
-    goods, bads, objectives = [], [], []
+    found: list[tuple[Series, int, int, float]] = []  # series, its two lanes, objective
     for (moment, segment, field), lane in health.lanes.items():
         if moment not in mine:
             mine[moment] = routes.owner(moment) == health.partition
         if not mine[moment] or field[-1] != "+":
             continue
         signal = routes.signals(moment).get(field[:-1])
-        if signal is None or not _known(routes.catalogue.dimensions, segment):
-            continue
-        series.append((moment, segment, signal.name))
-        goods.append(lane)
-        bads.append(health.lanes[moment, segment, bad(signal.name)])
-        objectives.append(signal.objective)
-    at_good, at_bad = np.array(goods, np.int64), np.array(bads, np.int64)
+        if signal is not None and _known(routes.catalogue, segment):
+            other = health.lanes[moment, segment, bad(signal.name)]
+            found.append(((moment, segment, signal.name), lane, other, signal.objective))
+    shown = found
+    if limit is not None and len(found) > limit:
+        shown = sorted(found, key=lambda x: x[0][1] != names.ALL)[: max(limit, 0)]
+    at_good = np.array([x[1] for x in shown], np.int64)
+    at_bad = np.array([x[2] for x in shown], np.int64)
 
     def counts(lanes: Ints) -> Counts:
         lanes = np.concatenate((lanes, np.zeros(len(health.names) - len(lanes), np.int64)))
@@ -101,20 +106,21 @@ def view(health: Health) -> View:
     sums = {w: health.windows.sums(w) for w in WINDOWS}
     return View(
         health.clock.now,
-        series,
-        np.array(objectives, np.float64),
+        [x[0] for x in shown],
+        np.array([x[3] for x in shown], np.float64),
         counts(health.totals[: len(health.names)]),
         {w: counts(s) for w, s in sums.items()},
         counts(health.windows.budget()),
         _scores(health, mine, sums),
         _waits(health, mine),
         [m for m in mine if mine[m]],
+        len(found) - len(shown),
     )
 
 
-def _known(dimensions: object, segment: str) -> bool:
+def _known(catalogue: Catalogue, segment: str) -> bool:
     dimension = segment.partition("=")[0]
-    return segment == names.ALL or dimension == "voice" or dimension in dimensions  # type: ignore[operator]
+    return segment == names.ALL or dimension == "voice" or dimension in catalogue.dimensions
 
 
 def _scores(health: Health, mine: dict[str, bool], sums: dict[str, Ints]) -> list[Score]:
@@ -147,7 +153,7 @@ def _waits(health: Health, mine: dict[str, bool]) -> list[Waits]:
             return 0 if lane is None else int(health.totals[lane])
 
         # By the bounds that were counted, not those of now: a changed `within` must not lose events.
-        prefix = len(wait_field(0)) - 1
+        prefix = len("wait.le.")
         found = [
             (float(f[prefix:]), int(health.totals[lane]))
             for (m, s, f), lane in health.lanes.items()
@@ -157,6 +163,3 @@ def _waits(health: Health, mine: dict[str, bool]) -> list[Waits]:
         buckets = [(edge, sum(n for bound, n in found if bound <= edge)) for edge in edges]
         out.append(Waits(moment, buckets, at(WAIT_SUM) / 1000))
     return out
-
-
-__all__ = ["Counts", "Score", "View", "Waits", "good", "view"]

@@ -485,7 +485,7 @@ def events_of(topic: str, at_s: st.SearchStrategy[float] = wide_s) -> st.SearchS
     return touchpoints(at_s) if topic == names.TOUCHPOINTS else answers(at_s)
 
 
-def distinct(events: list[Event]) -> list[Event]:
+def distinct(events: Iterable[Event]) -> list[Event]:
     """The same events with ids of their own."""
     return [{**e, "id": f"{i}"} for i, e in enumerate(events)]
 

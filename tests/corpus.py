@@ -4,7 +4,7 @@
 LogAppendTime. All others are refused whatever the clock says.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams import names
 from tests.core import answer, body, survey, touchpoint
@@ -70,7 +70,7 @@ def _t(name: str, value: bytes | None, reason: str, path: str = "", headers: Hea
     return Bad(name, T, value, headers, reason, path)
 
 
-def _f(name: str, path: str, **data: object) -> Bad:
+def _f(name: str, path: str, **data: Any) -> Bad:
     return Bad(name, F, body(answer(**data)), (), FIELD, path)
 
 

@@ -1,5 +1,7 @@
 """intervals.py against statsmodels and numpy."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,8 +37,6 @@ def test_nothing_at_all_is_a_ratio_and_a_bound_of_zero() -> None:
 
 
 def test_z_is_the_97_5th_percentile_of_the_normal_distribution() -> None:
-    from statistics import NormalDist
-
     assert pytest.approx(NormalDist().inv_cdf(0.975), abs=1e-12) == Z
 
 

@@ -121,7 +121,8 @@ def test_a_ring_that_is_dumped_and_added_again_goes_on_as_before(
             if isinstance(step, int):
                 old.advance(step, LANES)
             elif step:
-                old.add(*(ints(*column) for column in zip(*step, strict=True)), LANES)
+                starts, lanes, values = (ints(*column) for column in zip(*step, strict=True))
+                old.add(starts, lanes, values, LANES)
         new = Ring(resolution_s, longest_s)
         new.advance(old.top, LANES)
         new.add(*old.dump(), LANES)
