@@ -179,7 +179,7 @@ class Ingest:
             source.published = head
             for event in held:
                 event.ack()
-            for key, value in source.journal.freed(head.floor):
+            for key, value in source.journal.freed():
                 await outbox.send(self.settings.journal, source.tally.partition, key, value)
         await outbox.settled()
         if done:

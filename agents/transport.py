@@ -150,7 +150,7 @@ class BatchConsumer(driver.Consumer):
             await self.perform_seek()
             return
         for tp, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
+            if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
                 return
             tp = TP(tp.topic, tp.partition)
             if active is None or tp in active or tp in self._buffered_partitions:

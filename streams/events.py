@@ -20,6 +20,8 @@ from streams import names
 MAX_BODY = 64 * 1024
 SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7), "rating": (1, 5)}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MAX_DEPTH = 100
+MANY_BRACKETS = 90  # fewer cannot nest that deep: the quick look that each event gets
 YEAR_10000 = 253_402_300_800_000_000
 SECOND = 1_000_000  # event time is an int of microseconds since 1970
 
@@ -161,6 +163,7 @@ _attribute_types: dict[str, Any] = {
 _slug = re.compile(SLUG)
 _segments = msgspec.json.Decoder(dict[str, str])
 _where = re.compile(r" - at `(?:key in )?\$?\.?(.*)`$")
+_value = re.compile(r"(Invalid (?:enum )?value) .*?(?= - at `|$)", re.S)
 _missing = re.compile(r"missing required field `(\w+)`")
 
 
@@ -177,7 +180,7 @@ def segments(raw: msgspec.Raw) -> dict[str, str]:
 
 def _explain(e: Exception, path: str) -> str:
     """`path: what was expected`, from msgspec's message, without the value (it may be a customer's)."""
-    text = str(e)
+    text = _value.sub(r"\1", str(e))
     at = _where.search(text)
     if at is not None:
         text = text[: at.start()]
@@ -205,6 +208,34 @@ def _constant(found: str) -> object:
     raise ValueError(f"{found} is no JSON number")
 
 
+def _deep(body: object) -> bool:
+    """Whether JSON is nested beyond `MAX_DEPTH`; the parsers' own limits depend on the caller's stack."""
+    level = [body]
+    for _ in range(MAX_DEPTH):
+        level = [
+            x
+            for part in level
+            for x in (part.values() if isinstance(part, dict) else part if isinstance(part, list) else ())
+            if isinstance(x, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def is_structured(headers: Headers) -> bool:
+    """Whether a content type says that the body is a whole CloudEvent."""
+    return any(
+        name.lower() == "content-type" and (value or b"")[:23].lower() == b"application/cloudevents"
+        for name, value in headers
+    )
+
+
+def is_binary(headers: Headers) -> bool:
+    """Whether headers may speak of CloudEvents' binary mode; the careful reader decides."""
+    return any(name.lower().startswith("ce_") for name, _ in headers) and not is_structured(headers)
+
+
 class Reader:
     """Reads the records of one source topic."""
 
@@ -223,7 +254,7 @@ class Reader:
         if len(value) > MAX_BODY:
             raise Rejection(names.TOO_LARGE, f"$: expected at most {MAX_BODY} bytes, found {len(value)}")
         try:
-            envelope = self._envelope(value, {k.lower(): v for k, v in headers})
+            envelope = self._envelope(value, {k.lower(): v for k, v in headers}, is_structured(headers))
             for name, kind in _attribute_types.items():
                 if name not in envelope.attributes:
                     raise Rejection(names.BAD_ENVELOPE, f"{name}: required attribute is missing")
@@ -237,10 +268,10 @@ class Reader:
         except RecursionError:
             raise Rejection(names.BAD_JSON, "$: nested too deeply") from None
 
-    def _envelope(self, value: bytes, headers: Mapping[str, bytes | None]) -> Envelope:
-        content = (headers.get("content-type") or b"").lower()
-        structured = content.startswith(b"application/cloudevents")
+    def _envelope(self, value: bytes, headers: Mapping[str, bytes | None], structured: bool) -> Envelope:
         body = _loads(value)
+        if _deep(body):
+            raise Rejection(names.BAD_JSON, f"$: expected at most {MAX_DEPTH} levels of nesting")
         if not structured and any(k.startswith("ce_") for k in headers):
             try:
                 found = {k[3:]: (v or b"").decode() for k, v in headers.items() if k.startswith("ce_")}

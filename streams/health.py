@@ -18,7 +18,7 @@ from streams.clock import Clock, Progress, Source
 from streams.events import SECOND
 from streams.route import Routes
 from streams.signals import bad, good
-from streams.windows import BUCKET_S, NONE, Ints, Windows
+from streams.windows import BUCKET_S, NONE, Ints, Mask, Windows
 from streams.wire import Frontier, Lane, Tallies, decode, unpack
 
 BUCKET = BUCKET_S * SECOND
@@ -31,8 +31,8 @@ class Known:
         self.to = -1
         self.totals = NONE
         self.cells = Cells()
-        self.set: tuple[str, int] = ("", 0)  # flush and chunks of the set that is being received
-        self.parts: list[Tallies] = []
+        self.closed = 0  # bucket: what is before it is told in full
+        self.parts: dict[str, list[Tallies]] = {}  # flush → chunks of a set that is not complete
 
 
 class Health:
@@ -126,31 +126,37 @@ class Health:
             return
         source = (message.topic, message.partition)
         known = self.sources.setdefault(source, Known())
-        if message.to < known.to or (message.to == known.to and not message.whole):
+        if message.to <= known.to and not message.whole:
             return
-        if known.set != (message.flush, message.chunks):
-            known.set, known.parts = (message.flush, message.chunks), []
-        if message.chunk == len(known.parts):
-            known.parts.append(message)
-        if len(known.parts) < message.chunks:
+        parts = known.parts.setdefault(message.flush, [])
+        if message.chunk == len(parts):
+            parts.append(message)
+        if len(parts) < message.chunks:
             return
-        for part in known.parts:
-            self._merge(known, part)
-        known.to, known.parts, known.set = message.to, [], ("", 0)
-        known.cells.evict(message.floor // BUCKET)
+        told = known.totals > 0
+        for part in parts:
+            self._merge(known, part, told)
+        known.to = max(known.to, message.to)
+        known.parts = {f: p for f, p in known.parts.items() if p[0].to > known.to}
+        known.closed = max(known.closed, message.floor // BUCKET)
+        known.cells.evict(known.closed)
         self.clock.report(source, Progress(message.watermark, idle=False))
         self.windows.advance(self.clock.advance())
 
-    def _merge(self, known: Known, message: Tallies) -> None:
+    def _merge(self, known: Known, message: Tallies, told: Mask) -> None:
+        """Adds what is new in a message; `told` are the lanes of which this source has told before."""
         ids = np.fromiter((self._raw((m, s, f)) for m, s, f in message.lanes), np.int64, len(message.lanes))
         changes = unpack(message, ids)
         known.totals = _grown(known.totals, len(self.raw))
         grown = np.maximum(changes.totals - known.totals[changes.lanes], 0)
         known.totals[changes.lanes] += grown
         np.add.at(self.totals, self.target[changes.lanes], grown)
-        grown = known.cells.raise_to(keys(changes.buckets, changes.cell_lanes), changes.cells)
-        lanes = self.target[changes.cell_lanes]
-        self.windows.add(changes.buckets * BUCKET_S, lanes, grown, len(self.names))
+        # A closed bucket was told in full by whoever closed it; but for a lane that is new to this partition.
+        told = np.concatenate((told, np.zeros(len(self.raw) - len(told), bool)))
+        due = (changes.buckets >= known.closed) | ~told[changes.cell_lanes]
+        buckets, lanes = changes.buckets[due], changes.cell_lanes[due]
+        grown = known.cells.raise_to(keys(buckets, lanes), changes.cells[due])
+        self.windows.add(buckets * BUCKET_S, self.target[lanes], grown, len(self.names))
 
     # Snapshots
 
@@ -159,7 +165,7 @@ class Health:
         sources = [
             (
                 *source, k.to, _bytes(k.totals), _bytes(k.cells.keys), _bytes(k.cells.values),
-                k.set, [msgspec.msgpack.encode(p) for p in k.parts],
+                k.closed, [[msgspec.msgpack.encode(p) for p in parts] for parts in k.parts.values()],
             )
             for source, k in self.sources.items()
         ]  # fmt: skip
@@ -184,12 +190,21 @@ class Health:
         self.raw = {(m, s, f): i for i, (m, s, f) in enumerate(old.raw)}
         self.target = lanes[_ints(old.target)] if len(old.target) else NONE
         np.add.at(self.totals, lanes, _ints(old.totals))
-        for topic, partition, to, totals, cell_keys, cell_values, some, parts in old.sources:
+        told = np.zeros(len(self.raw), np.int64)
+        for source in old.sources:
+            told += _grown(_ints(source[3]), len(self.raw))
+        for lane, i in self.raw.items():  # by the catalogue of now some may count as something else
+            if (now := self._lane(self._admit(lane))) != self.target[i]:
+                self.target[i] = now  # and what they counted as keeps what it had: no counter goes back
+                self.totals[now] += told[i]
+        for topic, partition, to, totals, cell_keys, cell_values, closed, sets in old.sources:
             known = self.sources[topic, partition] = Known()
             known.to, known.totals = to, _ints(totals)
             known.cells.keys, known.cells.values = _ints(cell_keys), _ints(cell_values)
-            known.set = (some[0], some[1])
-            known.parts = [m for m in map(decode, parts) if isinstance(m, Tallies)]
+            known.closed = closed
+            for some in sets:
+                parts = [m for m in map(decode, some) if isinstance(m, Tallies)]
+                known.parts[parts[0].flush] = parts
         self.clock.now = old.now
         for topic, partition, watermark, idle in old.clock:
             self.clock.report((topic, partition), Progress(watermark, idle))
@@ -206,7 +221,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     offset: int
     raw: list[Lane]
     admitted: dict[str, Any]
-    sources: list[tuple[str, int, int, bytes, bytes, bytes, tuple[str, int], list[bytes]]]
+    sources: list[tuple[str, int, int, bytes, bytes, bytes, int, list[list[bytes]]]]
     now: int
     clock: list[tuple[str, int, int | None, bool]]
     names: list[Lane]

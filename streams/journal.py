@@ -16,6 +16,7 @@ from streams.dedupe import Ids
 from streams.errors import StateError
 
 MAX_BYTES: Final = 450_000  # of one record; a flush may take several, the last one completes it
+FRAME: Final = 24  # bytes around a source's ids
 SNAPSHOT_EVERY: Final = 256  # entries
 SNAPSHOT_BYTES: Final = 4_000_000  # or so many bytes since the last snapshot
 FEW_IDS: Final = 50_000  # so many are written again with a snapshot, to free the entries that hold them
@@ -51,6 +52,7 @@ class Part(msgspec.Struct, array_like=True):
     """One record of an entry."""
 
     previous: str | None
+    oldest: str  # the entry that the chain must reach back to, or ids are missing
     parts: int
     ids: list[Ids]
     messages: list[tuple[int, bytes]]
@@ -82,6 +84,8 @@ class Journal:
         self.garbage: list[bytes] = []
         self.since_snapshot = SNAPSHOT_EVERY  # a new owner begins with a snapshot
         self.bytes_since = 0
+        self._before_snapshot = 0  # entries of `live` that are older than the last snapshot
+        self._ids_needed = True  # of those
 
     @property
     def wants_snapshot(self) -> bool:
@@ -94,34 +98,33 @@ class Journal:
         self.sequence += 1
         name = f"{self.owner}-{self.sequence}"
         groups = _grouped(flush)
+        self.live.append(Entry(name, len(groups), max((i[0] for i in flush.ids), default=0)))
+        if flush.snapshot:
+            self._before_snapshot = len(self.live) - 1
+            self._ids_needed = not flush.all_ids
+        self._retire(flush.head.floor)
         rows: list[Row] = []
         for i, (ids, messages) in enumerate(groups):
             head = flush.head if i == len(groups) - 1 else None
-            part = Part(previous, len(groups), ids, messages, flush.snapshot, flush.all_ids, head)
+            part = Part(previous, self.live[0].name, len(groups), ids, messages, flush.snapshot, flush.all_ids, head)
             rows.append((self._key(name, i), _encode(part)))
-        self.live.append(Entry(name, len(groups), max((i[0] for i in flush.ids), default=0)))
         size = sum(len(v) for _, v in rows if v)
         self.since_snapshot = 0 if flush.snapshot else self.since_snapshot + 1
         self.bytes_since = 0 if flush.snapshot else self.bytes_since + size
-        if flush.snapshot:
-            self._keep = len(self.live) - 1
-            self._keep_ids = not flush.all_ids
         return rows
 
-    _keep = 0
-    _keep_ids = True
-
-    def freed(self, floor: int) -> list[Row]:
-        """Deletions that are due; to be sent only after the broker has acknowledged every flush so far."""
+    def _retire(self, floor: int) -> None:
+        """Drops the oldest entries that a state from here on does not need."""
         cut = 0
-        for entry in self.live[: self._keep]:
-            if self._keep_ids and entry.expires > floor:
-                break
+        while cut < self._before_snapshot and not (self._ids_needed and self.live[cut].expires > floor):
             cut += 1
         for entry in self.live[:cut]:
             self.garbage += [self._key(entry.name, i) for i in range(entry.parts)]
         del self.live[:cut]
-        self._keep -= cut
+        self._before_snapshot -= cut
+
+    def freed(self) -> list[Row]:
+        """Deletions that are due; to be sent only after the broker has acknowledged every flush so far."""
         out: list[Row] = [(key, None) for key in self.garbage]
         self.garbage = []
         return out
@@ -137,7 +140,7 @@ def _grouped(flush: Flush) -> list[tuple[list[Ids], list[tuple[int, bytes]]]]:
     for end, source, ids in flush.ids:
         begin = 0
         while begin < len(ids):
-            room, i = MAX_BYTES - size - len(source.encode()) * 2, begin
+            room, i = MAX_BYTES - size - len(source.encode()) - FRAME, begin
             while i < len(ids) and room > 0:
                 room -= len(ids[i].encode()) + 5
                 i += 1
@@ -198,14 +201,14 @@ def _complete(parts: dict[int, Part]) -> bool:
 
 def _chain(name: str, whole: dict[str, list[Part]]) -> list[str] | None:
     """The entries up to `name`, oldest first; None where one that is needed is missing."""
-    chain: list[str] = []
-    based = False
-    at: str | None = name
-    while at is not None and at in whole:
-        chain.append(at)
-        based = based or whole[at][0].snapshot
-        at = whole[at][0].previous
-    return chain[::-1] if based or at is None else None
+    oldest = whole[name][0].oldest
+    chain = [name]
+    while chain[-1] != oldest:
+        previous = whole[chain[-1]][0].previous
+        if previous is None or previous not in whole:
+            return None
+        chain.append(previous)
+    return chain[::-1]
 
 
 def _restored(journal: Journal, chain: list[tuple[str, list[Part]]], keys: list[bytes]) -> Restored:

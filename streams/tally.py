@@ -17,6 +17,7 @@ from streams.cells import distinct
 from streams.dedupe import Dedupe
 from streams.events import (
     EPOCH,
+    MANY_BRACKETS,
     MAX_BODY,
     SECOND,
     Answer,
@@ -28,6 +29,7 @@ from streams.events import (
     check_answer,
     check_moment,
     check_years,
+    is_binary,
     segments,
 )
 from streams.journal import FEW_IDS, Flush, Head, Restored
@@ -121,6 +123,7 @@ class Tally:
                     or len(value) > MAX_BODY
                     or 92 in value  # a backslash: what it escapes is looked at even where nobody reads it
                     or not value.isascii()
+                    or value.count(b"[") + value.count(b"{") > MANY_BRACKETS
                     or (r.headers != structured and is_binary(r.headers))
                 ):
                     event = read(value, r.headers)
@@ -161,12 +164,15 @@ class Tally:
             if not begin <= at < end:
                 end = self.dedupe.end_of(at)
                 begin = end - self.dedupe.slice
-                fresh = self.fresh.setdefault((end, source), [])
+                fresh = self._fresh(end, source)
             known.add(event.id)
             fresh.append(event.id)
             if at > watermark:
                 watermark = at
                 late = max(late, at - self.lateness)
+                if late >= self.dedupe.oldest:
+                    self.dedupe.evict(late)
+                    source = ""  # its set may be a new one
             elif at < watermark:
                 behind += 1
             if code is None:
@@ -190,6 +196,14 @@ class Tally:
         found = self.routes.measured(moment)
         if found.declared or moment in self.ledger.undeclared:
             self.measured[moment] = found  # others are not remembered: there is no end to what could be sent
+        return found
+
+    def _fresh(self, end: int, source: str) -> list[str]:
+        """The list of new ids of a slice and source since the last flush."""
+        found = self.fresh.get((end, source))
+        if found is None:
+            found = self.fresh[end, source] = []
+            self.dedupe.keep(end, source, found)
         return found
 
     def _wait(self, event: Event) -> None:
@@ -263,9 +277,6 @@ class Tally:
         messages = self.ledger.messages(self.ledger.everything() if self.whole else changes, head, by_owner=True)
         self.whole = False
         self.ledger.open.evict(self.floor // BUCKET)
-        for (end, source), some in self.fresh.items():
-            self.dedupe.keep(end, source, some)
-        self.dedupe.evict(self.floor)
         if snapshot:
             messages += self.ledger.messages(self.ledger.everything(), head, by_owner=False)
         all_ids = snapshot and len(self.dedupe) <= FEW_IDS
@@ -295,14 +306,6 @@ class Tally:
         self.dedupe.add(restored.ids)
         self.dedupe.evict(self.floor)
         self.whole = head.catalogue != self.routes.fingerprint
-
-
-def is_binary(headers: Headers) -> bool:
-    """Whether headers may speak of CloudEvents' binary mode; the careful reader decides."""
-    for name, value in headers:
-        if name.lower() == "content-type" and (value or b"")[:23].lower() == b"application/cloudevents":
-            return False
-    return any(name.lower().startswith("ce_") for name, _ in headers)
 
 
 def _check(event: Event) -> None:

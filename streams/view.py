@@ -11,7 +11,7 @@ from streams import names
 from streams.catalogue import Catalogue
 from streams.health import Health
 from streams.intervals import Floats, ratio, wilson_low
-from streams.signals import SCORED, WAIT_SUM, bad, wait_bounds, wait_field
+from streams.signals import SCORED, WAIT_SUM, bad, wait_bounds
 from streams.windows import WINDOWS, Ints
 
 Series = tuple[str, str, str]  # moment, segment, signal
@@ -128,6 +128,8 @@ def _scores(health: Health, mine: dict[str, bool], sums: dict[str, Ints]) -> lis
     for (moment, segment, field), lane in health.lanes.items():
         survey, _, what = field.partition(".")
         if what != "n" or survey not in SCORED or not mine.get(moment):
+            continue
+        if survey not in health.routes.signals(moment) or not _known(health.routes.catalogue, segment):
             continue
         parts = [
             health.lanes.get((moment, segment, f"{survey}.{x}"), -1)

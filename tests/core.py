@@ -383,7 +383,7 @@ class Pipeline:
         sent = self.prepare(tp, owner)
         if sent is not None:
             self.send(tp, sent, len(sent.rows), {p: len(sent.messages) for p in self.tallies})
-            self.journal[tp[1]] += (owner or self.owners[tp]).journal.freed(sent.floor)
+            self.journal[tp[1]] += (owner or self.owners[tp]).journal.freed()
 
     def send(self, tp: tuple[str, int], sent: Sent, rows: int, messages: dict[int, int]) -> None:
         """As much as leaves before a crash: a prefix for the journal, and one for each tallies partition."""

@@ -15,7 +15,7 @@ from tests.integration.kafka_server import KafkaServer
 
 PARTITIONS = 4
 STAMPED = {"message.timestamp.type": "LogAppendTime"}
-Record = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes]]]  # kind, key, value, headers
+Record = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]  # kind, key, value, headers
 
 
 class Lab:
@@ -77,7 +77,7 @@ class Lab:
         return int(n)
 
 
-STRUCTURED = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+STRUCTURED: list[tuple[str, bytes | None]] = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
 
 
 def as_record(line: bytes) -> Record:
