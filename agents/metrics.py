@@ -43,6 +43,7 @@ class Operation:
     recovery_rows: dict[str, int]
     recovery_s: float
     remaining: dict[TP, int]
+    tallies_lag: dict[int, int | None]
     memory: dict[TP, tuple[int, int, int]]  # remembered ids, open cells, lanes
 
 
@@ -83,6 +84,7 @@ def _operation(molehill: Molehill) -> Operation:
         {name: table.data.read for name, table in molehill.app.tables.items()},
         molehill.recovery_s,
         molehill.remaining(),
+        {p: molehill.tallies_lag(p) for p in molehill.health.owned} if molehill.loaded else {},
         {
             tp: (len(s.tally.dedupe), len(s.tally.ledger.open.keys), len(s.tally.ledger.names))
             for tp, s in molehill.ingest.sources.items()
@@ -98,8 +100,8 @@ class ReadingCollector(Collector):
         self.catalogue = catalogue
 
     def describe(self) -> Iterable[Metric]:
-        """Names only; prometheus_client asks for them to check for clashes and to select by name."""
-        return self.collect()
+        """Nothing: it would be asked at each scrape, and collect everything twice."""
+        return ()
 
     def collect(self) -> Iterator[Metric]:
         """All families; a family without a sample is left out."""
@@ -232,7 +234,11 @@ class ReadingCollector(Collector):
         remaining = GaugeMetricFamily(names.RECOVERY_REMAINING, "Changelog rows still to be read.", labels=where)
         for tp, n in o.remaining.items():
             remaining.add_metric([tp.topic, str(tp.partition)], n)
-        yield from (flush, records, size, rows, seconds, remaining)
+        behind = GaugeMetricFamily(names.TALLIES_LAG, "Tallies that health has not folded in.", labels=["partition"])
+        for partition, lag in o.tallies_lag.items():
+            if lag is not None:
+                behind.add_metric([str(partition)], lag)
+        yield from (flush, records, size, rows, seconds, remaining, behind)
         memory = [
             GaugeMetricFamily(name, what, labels=where)
             for name, what in (

@@ -23,11 +23,17 @@ class Written:
     def __init__(self) -> None:
         self.records: Counter[str] = Counter()
         self.bytes: Counter[str] = Counter()
+        self.ends: dict[tuple[str, int], int] = {}  # topic, partition → the offset after our last one there
 
     def add(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """One record."""
         self.records[topic] += 1
         self.bytes[topic] += len(key or b"") + len(value or b"")
+
+    def acknowledged(self, metadata: Any) -> None:
+        """What the producer says of a record that the broker has; None for what went another way."""
+        if metadata is not None:
+            self.ends[TP(metadata.topic, metadata.partition)] = metadata.offset + 1
 
 
 class Outbox:
@@ -73,4 +79,5 @@ class Outbox:
         """Returns when the broker has acknowledged everything; raises what it refused."""
         pending, self.pending = self.pending, []
         if pending:
-            await asyncio.gather(*pending)
+            for metadata in await asyncio.gather(*pending):
+                self.written.acknowledged(metadata)

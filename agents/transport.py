@@ -32,6 +32,13 @@ class BatchSchema(faust.Schema[Any, Any]):
         return message.value
 
 
+class Batch(list[Any]):
+    """The records that a fetch brought of one partition, asked for from `start` on; the next one is from `end` on."""
+
+    start = 0
+    end = 0
+
+
 class BatchThread(driver.AIOKafkaConsumerThread):
     """Fetches without making a ConsumerRecord for each message."""
 
@@ -83,7 +90,7 @@ def _drain(fetcher: Any, active: Any) -> dict[Any, list[Any]]:
             records = _records(result)
             del fetcher._records[tp]
             fetcher._notify(fetcher._wait_consume_future)
-            if records:
+            if records is not None:
                 drained[tp] = records
         elif not drained:  # an error: raised when nothing else is to be returned
             del fetcher._records[tp]
@@ -92,13 +99,13 @@ def _drain(fetcher: Any, active: Any) -> dict[Any, list[Any]]:
     return drained
 
 
-def _records(result: Any) -> list[Any]:
+def _records(result: Any) -> Batch | None:
     """Everything that a fetch brought for a partition; as aiokafka's `PartitionRecords._unpack_records`."""
     if not result.check_assignment(result._topic_partition) or not result.has_more():
-        return []
+        return None  # fetched before a seek, or no longer ours
     part = result._partition_records
-    out: list[Any] = []
-    position = part.next_fetch_offset
+    out = Batch()
+    position = out.start = part.next_fetch_offset
     while part._records.has_next():
         batch = part._records.next_batch()
         if part._check_crcs and not batch.validate_crc():
@@ -117,6 +124,7 @@ def _records(result: Any) -> list[Any]:
         position = part.next_fetch_offset = batch.next_offset
     result._update_position()
     result._partition_records = None
+    out.end = position
     return out
 
 
@@ -125,10 +133,12 @@ class BatchConsumer(driver.Consumer):
 
     positions: Callable[[set[TP]], Mapping[TP, int]] = staticmethod(lambda assigned: {})
     delivered: dict[TP, int]  # the last offset of each partition that was handed out
+    expected: dict[TP, int]  # where the next batch of each must begin; a partition that lacks is not positioned yet
+    excused: dict[TP, int]  # a batch that begins elsewhere even after a seek: what lay before it is gone
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.delivered = {}
+        self.delivered, self.expected, self.excused = {}, {}, {}
 
     def _new_consumer_thread(self) -> Any:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -137,8 +147,36 @@ class BatchConsumer(driver.Consumer):
         """To where our state is. Committed offsets only serve to show lag: state is what must not be missed."""
         await super().perform_seek()
         for tp, offset in self.positions(self.assignment()).items():
-            await self.seek(tp, offset)
-            self.delivered.pop(tp, None)
+            await self._restart(tp, offset)
+
+    async def _restart(self, tp: TP, offset: int) -> None:
+        await self.seek(tp, offset)
+        self.expected[tp] = offset
+        self.delivered.pop(tp, None)
+
+    def forget(self) -> None:
+        """At a rebalance: no partition is positioned any more."""
+        self.expected.clear()
+        self.excused.clear()
+        self.delivered.clear()
+
+    async def _in_order(self, tp: TP, batch: Batch) -> bool:
+        """Whether a batch begins where the last one ended.
+
+        aiokafka prefetches from the committed offset while tables recover, and Faust hands that out before it
+        seeks: a state that began there would miss what lies between.
+        """
+        if self._is_changelog_tp(tp):
+            return True
+        expected = self.expected.get(tp)
+        if expected is None:
+            return False
+        if batch.start != expected and self.excused.get(tp) != batch.start:
+            self.excused[tp] = batch.start
+            await self._restart(tp, expected)
+            return False
+        self.expected[tp] = batch.end
+        return True
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """One message for each partition that a fetch brought records of."""
@@ -153,7 +191,9 @@ class BatchConsumer(driver.Consumer):
             if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
                 return
             tp = TP(tp.topic, tp.partition)
-            if active is None or tp in active or tp in self._buffered_partitions:
+            if not (active is None or tp in active or tp in self._buffered_partitions):
+                continue
+            if await self._in_order(tp, cast(Batch, batch)) and batch:
                 last = batch[-1]
                 self._read_offset[tp] = last.offset - 1  # a batch is not a gap (see _new_offset)
                 self.delivered[tp] = last.offset

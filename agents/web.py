@@ -1,9 +1,11 @@
 """The worker's pages: `/metrics`, `/healthz`, `/readyz`. Bound to loopback unless told otherwise."""
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any, cast
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 
 from agents.app import Molehill
@@ -13,13 +15,25 @@ from streams.catalogue import Catalogue
 from streams.errors import SettingsError
 
 
+class Selected:
+    """What an encoder asks of a registry: the families, or only those samples that are wanted."""
+
+    def __init__(self, collector: ReadingCollector, names: list[str]) -> None:
+        self.collector = collector
+        self.names = names
+
+    def collect(self) -> Iterator[Metric]:
+        """The families; prometheus_client's own selection would build its index of names at each scrape."""
+        for family in self.collector.collect():
+            shown = family._restricted_metric(self.names) if self.names else family
+            if shown:
+                yield shown
+
+
 def render(reading: Reading, catalogue: Catalogue, accept: str, names: list[str]) -> tuple[bytes, str]:
     """A reading as text, in the format that the scraper asks for; with `names` only those samples."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(ReadingCollector(reading, catalogue))
     encoder, content_type = choose_encoder(accept)
-    wanted = registry.restricted_registry(names) if names else registry
-    return encoder(wanted), content_type
+    return encoder(cast(Any, Selected(ReadingCollector(reading, catalogue), names))), content_type
 
 
 class Pages:

@@ -57,6 +57,8 @@ def fill(brokers: str, load: Load) -> None:
                     break
                 except BufferError:
                     client.poll(0.1)
+            if i == 0:
+                client.flush()  # until it knows the topic, what waits for its partition can be overtaken
             if i % 1000 == 0:
                 client.poll(0)
     client.flush()

@@ -61,11 +61,11 @@ def drain(kafka: KafkaServer, load: Load, app: str, home: Path) -> Run:
         begin = _started(worker, process)
         _follow(kafka, f"{app}.tallies", ends)
         end, totals = _complete(worker, process, load.truth)
-        seen = metric(worker, "molehill_received_total", "molehill_duplicates_total")
-        counters = (seen.get("molehill_received_total", 0), seen.get("molehill_duplicates_total", 0))
+        names = ("molehill_received_total", "molehill_duplicates_total", "molehill_rejected_total")
+        counters = tuple(metric(worker, *names).get(name, 0) for name in names)
         wrong = differences(load.truth, totals)
-        if not wrong and counters != (load.events, load.duplicates):
-            wrong = f"received, duplicates are {counters} instead of {(load.events, load.duplicates)}"
+        if counters != (load.events, load.duplicates, 0):
+            wrong += f" received, duplicates, rejected are {counters}, not {(load.events, load.duplicates, 0)}"
         wall, cpu = end.at - begin.at, end.cpu_s - begin.cpu_s
         rss = process.peak_rss_mb()
         return Run("molehill", load.name, load.events, wall, cpu, rss, wrong, traffic(kafka, app))

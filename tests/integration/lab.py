@@ -21,7 +21,9 @@ Record = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]] 
 class Lab:
     """`kind` is "touchpoints" or "feedback"; topics are named after the application."""
 
-    def __init__(self, kafka: KafkaServer, home: Path, catalogue: str, app: str, **options: str) -> None:
+    def __init__(
+        self, kafka: KafkaServer, home: Path, catalogue: str, app: str, *, declare: bool = True, **options: str
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.brokers = kafka.bootstrap
         self.catalogue = home / "moments.yaml"
@@ -29,8 +31,9 @@ class Lab:
         self.worker = WorkerProcess(self.brokers, self.catalogue, home / "w1", app, **options)
         self.topics = self.worker.topics
         self.app = app
-        sources = [TopicSpec(self.topics[k], PARTITIONS, STAMPED) for k in ("touchpoints", "feedback")]
-        ensure_topics(self.brokers, sources, equal=())
+        if declare:
+            sources = [TopicSpec(self.topics[k], PARTITIONS, STAMPED) for k in ("touchpoints", "feedback")]
+            ensure_topics(self.brokers, sources, equal=())
 
     def send(self, records: Iterable[Record], partition: Callable[[Record], int | None] = lambda r: None) -> int:
         """Sends records in their order; returns how many."""
@@ -56,7 +59,9 @@ class Lab:
 
     def read(self, topic: str) -> list[Any]:
         """Every record of a topic, from its beginning to its end now."""
-        consumer = KafkaConsumer(bootstrap_servers=self.brokers, enable_auto_commit=False)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.brokers, enable_auto_commit=False, isolation_level="read_committed"
+        )
         tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(tps)
         consumer.seek_to_beginning(*tps)

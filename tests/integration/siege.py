@@ -1,0 +1,390 @@
+"""What every cell of the fault matrix shares: a load, its truth by a plain loop, a scraper, and the final checks.
+
+The truth is worked out from what Kafka holds in the end, read back by another client, record by record in the order
+of their offsets: whatever happened to broker and producer meanwhile, that is what there was to count.
+"""
+
+import random
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from streams import names
+from tests import corpus
+from tests.integration.harness import WorkerProcess
+from tests.integration.kafka_server import KafkaServer, wait_until
+from tests.integration.lab import PARTITIONS, Lab, Record
+
+LATENESS_S = 3600
+BEGIN = datetime(2025, 3, 1, tzinfo=UTC).timestamp()
+CATALOGUE = """
+apiVersion: molehill/v1
+kind: Catalogue
+metadata: {name: siege}
+segments:
+  region: {limit: 20}
+  plan: {values: [free, pro]}
+moments:
+  pay:
+    title: Pay
+    tier: game-over
+    signals: {outcome: {objective: 99%}, wait: {objective: 95%, within: 30s}}
+  browse:
+    title: Browse
+    tier: important
+    signals: {outcome: {objective: 99%}}
+  support:
+    title: Ask for help
+    tier: tolerable
+    signals: {csat: {objective: 80%}, outcome: {objective: 90%}}
+  delivery:
+    title: Receive
+    tier: important
+    signals: {outcome: {objective: 90%}}
+"""
+MOMENTS = ("pay", "browse", "support", "delivery", "kiosk")  # nobody declared the last one
+BAD: list[Record] = [
+    (c.kind, b"bad", c.value, list(c.headers)) for c in corpus.TIMELESS if len(c.value or b"") < 70_000
+]
+MONOTONE = ("cx_events_total", "molehill_received_total")
+
+
+def event_bytes(kind: str, ident: str, at: float, customer: str, data: dict[str, Any]) -> bytes:
+    """One CloudEvent."""
+    time_ = datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+    whole = {"specversion": "1.0", "id": ident, "source": "/siege", "type": kind, "time": time_}
+    return orjson.dumps(whole | {"data": {"customer": customer, **data}})
+
+
+def load(count: int, seed: int, begin: float = BEGIN, step_s: float = 0.5, prefix: str = "") -> Iterator[Record]:
+    """Events in a rising event time; one in twenty is late, one in thirty comes twice, one in 200 is bad."""
+    rng = random.Random(seed)
+    repeats: list[Record] = []
+    for i in range(count):
+        at = begin + i * step_s
+        if (dice := rng.random()) < 0.05:
+            at -= rng.uniform(0, 1.05 * LATENESS_S)  # a few of them are too late
+        customer = f"c{rng.randrange(2000)}"
+        moment = rng.choice(MOMENTS)
+        data: dict[str, Any] = {"moment": moment, "segment": {"region": f"r{rng.randrange(6)}"}}
+        if rng.random() < 0.5:
+            data["segment"]["plan"] = rng.choice(("free", "pro", "gold"))
+        if rng.random() < 0.2:
+            kind = "feedback"
+            value = event_bytes("cx.feedback", f"{prefix}f{seed}-{i}", at, customer,
+                                data | {"survey": "csat", "score": rng.randint(1, 5)})  # fmt: skip
+        else:
+            kind = "touchpoints"
+            data["outcome"] = "failed" if rng.random() < 0.1 else "ok"
+            if moment == "pay":
+                data["wait_s"] = round(rng.expovariate(1 / 15), 1)
+            value = event_bytes("cx.touchpoint", f"{prefix}t{seed}-{i}", at, customer, data)
+        record: Record = kind, customer.encode(), value, []
+        yield record
+        if dice > 0.967:
+            repeats.append(record)
+        if repeats and rng.random() < 0.03:
+            yield repeats.pop(rng.randrange(len(repeats)))
+        if rng.random() < 0.005:
+            yield BAD[rng.randrange(len(BAD))]
+
+
+Where = tuple[str, int, int]  # topic, partition, offset
+
+
+@dataclass
+class Truth:
+    """What is to come out, by a plain loop."""
+
+    totals: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    received: Counter[tuple[str, str]] = field(default_factory=Counter)
+    accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    duplicates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rejected: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    letters: dict[Where, bytes | None] = field(default_factory=dict)
+
+
+def verdicts(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Signal and result of one of the load's events, by the contract's words."""
+    data = event["data"]
+    if event["type"] == "cx.feedback":
+        if data["moment"] in ("support", "kiosk"):
+            yield "csat", "good" if data["score"] >= 4 else "bad"
+        return
+    yield "outcome", "good" if data.get("outcome", "ok") == "ok" else "bad"
+    if "wait_s" in data and data["moment"] == "pay":
+        yield "wait", "good" if data["wait_s"] <= 30 else "bad"
+
+
+PLANS = ("free", "pro")
+
+
+def truth_of(records: list[Any], now: float | None = None) -> Truth:
+    """Counts what Kafka holds; a load's bad records are known by their key."""
+    out = Truth()
+    reasons = {(c.value, tuple(c.headers)): c.reason for c in corpus.BAD}
+    watermarks: dict[tuple[str, int], float] = {}
+    seen: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for r in sorted(records, key=lambda r: (r.topic, r.partition, r.offset)):
+        tp = r.topic, r.partition
+        at = r.topic, str(r.partition)
+        out.received[at] += 1
+        if r.key == b"bad":
+            out.rejected[*at, reasons[r.value, tuple(r.headers)]] += 1
+            out.letters[*tp, r.offset] = r.value
+            continue
+        event = orjson.loads(r.value)
+        when = datetime.fromisoformat(event["time"]).timestamp()
+        if when > (r.timestamp / 1000 if now is None else now) + 300:
+            out.rejected[*at, names.FROM_FUTURE] += 1
+            out.letters[*tp, r.offset] = r.value
+        elif when < watermarks.get(tp, 0) - LATENESS_S:
+            out.rejected[*at, names.TOO_LATE] += 1
+            out.letters[*tp, r.offset] = r.value
+        elif event["id"] in seen[tp]:
+            out.duplicates[at] += 1
+        else:
+            seen[tp].add(event["id"])
+            watermarks[tp] = max(watermarks.get(tp, 0), when)
+            out.accepted[at] += 1
+            data = event["data"]
+            segments = ["all"]
+            for name, value in data.get("segment", {}).items():
+                segments.append(f"{name}={value if name != 'plan' or value in PLANS else 'other'}")
+            for signal, result in verdicts(event):
+                for segment in segments:
+                    out.totals[data["moment"], segment, signal, result] += 1
+    return out
+
+
+class Scraper(threading.Thread):
+    """Polls counters of all workers; notes every one that went back, wherever it was seen before."""
+
+    def __init__(self, workers: list[WorkerProcess]) -> None:
+        super().__init__(daemon=True)
+        self.workers = workers
+        self.highest: dict[str, tuple[float, str]] = {}
+        self.back: list[str] = []
+        self.scrapes = 0
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.1):
+            for worker in list(self.workers):
+                for sample, value in worker.quick(*MONOTONE).items():
+                    before, where = self.highest.get(sample, (0.0, ""))
+                    if value < before:
+                        self.back.append(f"{sample}: {before:g} on {where}, then {value:g} on {worker.home.name}")
+                    self.highest[sample] = max((before, where), (value, worker.home.name))
+                self.scrapes += 1
+
+    def end(self) -> None:
+        """Stops, and fails where a counter went back."""
+        self._ended.set()
+        self.join(10)
+        assert not self.back, f"{len(self.back)} samples went back: {self.back[:6]}"
+        assert self.highest, "the scraper never saw a counter"
+
+
+class Feeder(threading.Thread):
+    """Sends records at a pace; an idempotent producer, so that a broker's death neither loses nor re-orders."""
+
+    def __init__(self, lab: Lab, records: Iterator[Record], rate: float) -> None:
+        super().__init__(daemon=True)
+        self.lab = lab
+        self.records = records
+        self.rate = rate
+        self.sent = 0
+        self.failed: list[BaseException] = []
+
+    def run(self) -> None:
+        producer = KafkaProducer(
+            bootstrap_servers=self.lab.brokers, linger_ms=20, compression_type="lz4", acks="all",
+            enable_idempotence=True, delivery_timeout_ms=180_000, request_timeout_ms=5_000, max_block_ms=120_000,
+            reconnect_backoff_max_ms=1000,
+        )  # fmt: skip
+        began = time.monotonic()
+        try:
+            for kind, key, value, headers in self.records:
+                future = producer.send(self.lab.topics[kind], key=key, value=value, headers=headers)
+                future.add_errback(self.failed.append)
+                self.sent += 1
+                if self.sent % 100 == 0:
+                    time.sleep(max(0.0, began + self.sent / self.rate - time.monotonic()))
+            producer.flush(timeout=180)
+        except Exception as e:
+            self.failed.append(e)
+        producer.close(timeout=10)
+
+    def end(self) -> int:
+        """Waits for the last acknowledgement; returns how many were sent."""
+        self.join(300)
+        assert not self.is_alive()
+        assert not self.failed, self.failed[:3]
+        return self.sent
+
+
+class Siege(Lab):
+    """A lab with several workers under a load, and the checks after the dust has settled."""
+
+    def __init__(
+        self, kafka: KafkaServer, home: Path, app: str, catalogue: str = CATALOGUE, *, declare: bool = True,
+        **options: str,
+    ) -> None:  # fmt: skip
+        super().__init__(kafka, home, catalogue, app, declare=declare, **options)
+        self.home = home
+        self.options = options
+        self.workers = [self.worker]
+        self.scraper = Scraper(self.workers)
+
+    def another(self, name: str) -> WorkerProcess:
+        """One more worker, not started yet; it is scraped too."""
+        worker = WorkerProcess(self.brokers, self.catalogue, self.home / name, self.app, **self.options)
+        self.workers.append(worker)
+        return worker
+
+    def feed(self, records: Iterator[Record], rate: float = 3000) -> Feeder:
+        """Begins to send, and to scrape."""
+        feeder = Feeder(self, records, rate)
+        feeder.start()
+        if not self.scraper.is_alive():
+            self.scraper.start()
+        return feeder
+
+    def scrape(self) -> None:
+        """Begins to scrape without a feeder."""
+        self.scraper.start()
+
+    def sources(self) -> list[Any]:
+        """Every committed record of both source topics."""
+        return [r for kind in ("touchpoints", "feedback") for r in self.read(self.topics[kind])]
+
+    def merged(self) -> dict[str, float]:
+        """All samples of all live workers that matter here; fails where two export the same."""
+        out: dict[str, tuple[float, str]] = {}
+        for worker in self.workers:
+            for sample, value in worker.quick(
+                "cx_events_total", "molehill_received_total", "molehill_accepted_total", "molehill_duplicates_total",
+                "molehill_rejected_total", "molehill_lag_events",
+            ).items():  # fmt: skip
+                if sample in out:
+                    raise Twice(f"{sample} on {out[sample][1]} and {worker.home.name}")
+                out[sample] = value, worker.home.name
+        return {k: v for k, (v, _) in out.items()}
+
+    def truth(self, now: float | None = None) -> Truth:
+        """What is to come out of what Kafka holds; `now` bounds event time where the broker does not stamp."""
+        return truth_of(self.sources(), now)
+
+    def settled_totals(self, truth: Truth, timeout: float = 90) -> dict[str, float]:
+        """The samples once every record is counted, whatever the totals of the moments are."""
+        want = {k: v for k, v in expected(truth).items() if k.startswith("molehill")}
+        last: dict[str, float] = {}
+
+        def done() -> dict[str, float] | None:
+            nonlocal last
+            before, last = last, self.merged()
+            pipeline = {k: v for k, v in last.items() if k.startswith("molehill")}
+            return last if before == last and not differences(want, pipeline) else None
+
+        return wait_until(done, timeout, "all records counted", every=1.5) or {}
+
+    def verify(
+        self, timeout: float = 90, tend: Callable[[], None] = lambda: None, truth: Truth | None = None
+    ) -> Truth:
+        """All checks of a cell; `tend` is called again and again meanwhile (a supervisor's work)."""
+        truth = truth or self.truth()
+        want = expected(truth)
+        deadline = time.monotonic() + timeout
+        while True:
+            tend()
+            try:
+                got = self.merged()
+                wrong = differences(want, got)
+            except Twice as e:
+                wrong = [str(e)]
+            if not wrong and all(w.ready() for w in self.workers if w.running):
+                break
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{len(wrong)} samples differ after {timeout} s: {wrong[:8]}")
+            time.sleep(0.3)
+        time.sleep(1.5)  # and it stays so
+        wrong = differences(want, self.merged())
+        assert not wrong, f"settled, then changed: {wrong[:8]}"
+        assert sum(truth.received.values()) == sum(
+            sum(c.values()) for c in (truth.accepted, truth.duplicates, truth.rejected)
+        )
+        if self.scraper.is_alive():
+            self.scraper.end()
+        deadline = time.monotonic() + 10
+        while (behind := self.behind()) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert not behind, f"committed lag: {behind}"
+        self.assert_letters(truth)
+        return truth
+
+    def behind(self) -> dict[str, int]:
+        """Records after the group's committed offset, by source topic-partition that has any."""
+        consumer = KafkaConsumer(bootstrap_servers=self.brokers, group_id=self.app, enable_auto_commit=False)
+        tps = [TopicPartition(self.topics[k], p) for k in ("touchpoints", "feedback") for p in range(PARTITIONS)]
+        ends = consumer.end_offsets(tps)
+        out = {f"{tp.topic}/{tp.partition}": ends[tp] - (consumer.committed(tp) or 0) for tp in tps}
+        consumer.close()
+        return {k: n for k, n in out.items() if n}
+
+    def assert_letters(self, truth: Truth) -> None:
+        """Every refused record has a dead letter, byte for byte; repeats are allowed, strangers are not."""
+        found: dict[Where, bytes | None] = {}
+        for letter in self.read(self.topics["dead-letters"]):
+            h = dict(letter.headers)
+            where = h[names.H_TOPIC].decode(), int(h[names.H_PARTITION]), int(h[names.H_OFFSET])
+            found[where] = letter.value
+        missing = truth.letters.keys() - found.keys()
+        assert not missing, f"{len(missing)} dead letters are missing: {sorted(missing)[:5]}"
+        assert not (strange := found.keys() - truth.letters.keys()), sorted(strange)[:5]
+        assert found == truth.letters
+
+    def __enter__(self) -> "Siege":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.scraper._ended.set()
+        for worker in self.workers:
+            worker.__exit__()
+
+
+class Twice(Exception):
+    """A series on two workers."""
+
+
+def expected(truth: Truth) -> dict[str, float]:
+    """The samples that the truth asks for, as the exposition format writes them, without zeros."""
+    out: dict[str, float] = {}
+    for (moment, segment, signal, result), n in truth.totals.items():
+        out[f'cx_events_total{{moment="{moment}",result="{result}",segment="{segment}",signal="{signal}"}}'] = n
+    for metric, counts in (("received", truth.received), ("accepted", truth.accepted),
+                           ("duplicates", truth.duplicates)):  # fmt: skip
+        for (topic, partition), n in counts.items():
+            out[f'molehill_{metric}_total{{partition="{partition}",topic="{topic}"}}'] = n
+    for (topic, partition, reason), n in truth.rejected.items():
+        out[f'molehill_rejected_total{{partition="{partition}",reason="{reason}",topic="{topic}"}}'] = n
+    return out
+
+
+def differences(want: dict[str, float], got: dict[str, float]) -> list[str]:
+    """What is not as it should be; a lag must be exported, and 0, for every source partition."""
+    lags = {k: v for k, v in got.items() if k.startswith("molehill_lag_events")}
+    out = [f"{k} is {v:g}" for k, v in lags.items() if v]
+    if len(lags) != 2 * PARTITIONS:
+        out.append(f"{len(lags)} lags")
+    rest = {k: v for k, v in got.items() if v and k not in lags}
+    return out + [f"{k}: {rest.get(k, 0):g}, expected {want.get(k, 0):g}"
+                  for k in sorted(want.keys() | rest.keys()) if want.get(k, 0) != rest.get(k, 0)]  # fmt: skip

@@ -1,0 +1,194 @@
+"""Fault matrix: workers that join, leave, are lost, stand still and come back."""
+
+import contextlib
+import http.client
+import random
+import shutil
+import signal
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.integration.harness import WorkerProcess
+from tests.integration.kafka_server import KafkaServer, wait_until
+from tests.integration.siege import Siege, load
+
+SESSION_S = 6.0  # agents.worker.SESSION_S
+
+
+def moments(worker: WorkerProcess) -> set[str]:
+    """The series that a worker exports."""
+    return set(worker.quick("cx_events_total"))
+
+
+def partitions(worker: WorkerProcess) -> set[str]:
+    """The source partitions that a worker exports."""
+    return set(worker.quick("molehill_received_total"))
+
+
+def shared(*workers: WorkerProcess) -> bool:
+    """Whether all source partitions are spread over all of them."""
+    got = [partitions(w) for w in workers]
+    return all(got) and len(set().union(*got)) == sum(map(len, got)) == 8
+
+
+@pytest.mark.slow
+def test_workers_that_join_and_leave_under_load_change_no_total(kafka: KafkaServer, tmp_path: Path) -> None:
+    """A second and a third come, one is stopped, one is killed, both come back, the first one goes."""
+    with Siege(kafka, tmp_path, "members") as siege:
+        one, two, three = siege.worker, siege.another("w2"), siege.another("w3")
+        feeder = siege.feed(load(60_000, seed=21), rate=1500)
+        one.start()
+        time.sleep(2)
+        two.start()
+        wait_until(lambda: shared(one, two), 60, "two share")
+        three.start()
+        wait_until(lambda: shared(one, two, three), 60, "three share")
+        assert two.stop() == 0, two.said()
+        wait_until(lambda: shared(one, three), 60, "the stopped one's partitions taken over")
+        three.kill()
+        wait_until(lambda: len(partitions(one)) == 8, 60, "the killed one's partitions taken over")
+        two.start()
+        three.start()
+        wait_until(lambda: shared(one, two, three), 60, "three share again")
+        one.kill()
+        wait_until(lambda: shared(two, three), 60, "the first one's partitions taken over")
+        feeder.end()
+        siege.verify()
+
+
+@pytest.mark.slow
+def test_workers_killed_and_started_at_random_change_no_total(kafka: KafkaServer, tmp_path: Path) -> None:
+    """Rebalances that interrupt recoveries that interrupt rebalances."""
+    rng = random.Random(22)
+    with Siege(kafka, tmp_path, "chaos") as siege:
+        workers = [siege.worker, siege.another("w2"), siege.another("w3")]
+        feeder = siege.feed(load(60_000, seed=23), rate=1200)
+        for _ in range(14):
+            worker = rng.choice(workers)
+            if not worker.running:
+                worker.launch()
+            elif rng.random() < 0.5:
+                worker.kill()
+            else:
+                worker.signal(signal.SIGTERM)
+                assert worker.ended() == 0, worker.said()
+            time.sleep(rng.uniform(0.2, 4))
+        for worker in workers:
+            if not worker.running:
+                worker.start()
+        feeder.end()
+        siege.verify()
+
+
+@pytest.mark.slow
+def test_a_rebalance_in_the_middle_of_loading_leaves_no_stale_partition(kafka: KafkaServer, tmp_path: Path) -> None:
+    """Loading awaits the tallies that it sends again; what the group decides meanwhile must win."""
+    with Siege(kafka, tmp_path, "midload") as siege:
+        one, two, three = siege.worker, siege.another("w2"), siege.another("w3")
+        siege.send(load(4_000, seed=24))
+        one.start()
+        wait_until(lambda: len(partitions(one)) == 8, 60, "all partitions")
+        one.kill()
+        siege.send(load(500, seed=25))
+        one.launch("dawdle:4")  # its loading takes some 10 s
+        wait_until(one.found, 30, "its pages")
+        wait_until(
+            lambda: "molehill_recovery_rows_total" in str(one.quick("molehill_recovery_rows_total")), 30, "rows"
+        )
+        time.sleep(2.5)
+        two.start()
+        time.sleep(4)
+        feeder = siege.feed(load(6_000, seed=26, begin=1740787200.0 + 3000), rate=1000)
+        wait_until(lambda: shared(one, two), 90, "two share")
+        three.start()
+        wait_until(lambda: shared(one, two, three), 90, "three share")
+        assert three.stop() == 0
+        two.kill()
+        feeder.end()
+        siege.verify()
+
+
+@pytest.mark.slow
+def test_a_worker_that_stood_still_past_its_session_serves_nothing_and_ends(
+    kafka: KafkaServer, tmp_path: Path
+) -> None:
+    """SIGSTOP, a takeover, CONT, and the new owner killed at once. The stale one must not answer with what it had."""
+    with Siege(kafka, tmp_path, "zombie") as siege:
+        one, two = siege.worker, siege.another("w2")
+        feeder = siege.feed(load(40_000, seed=27), rate=1500)
+        one.start()
+        two.start()
+        wait_until(lambda: shared(one, two), 60, "two share")
+        siege.workers.remove(one)
+        one.signal(signal.SIGSTOP)
+        wait_until(lambda: len(partitions(two)) == 8, 60, "the other has everything")
+        stale: list[str] = []
+
+        def scrape() -> None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                url = f"{one.url}/metrics?name[]=cx_events_total&name[]=molehill_received_total"
+                stale.append(urllib.request.urlopen(url, timeout=20).read().decode())
+
+        waiting = [threading.Thread(target=scrape) for _ in range(3)]  # asked while it stands still
+        for thread in waiting:
+            thread.start()
+        time.sleep(0.5)
+        one.signal(signal.SIGCONT)
+        two.kill()
+        assert one.ended(20) == 3, one.said()
+        for thread in waiting:
+            thread.join(30)
+        assert "stood still" in one.said().splitlines()[-1], one.said()
+        assert "Traceback" not in one.said(), one.said()
+        siege.workers.append(one)
+        one.start()
+        two.start()
+        feeder.end()
+        siege.verify()
+        lines = [x for text in stale for x in text.splitlines() if x.startswith(("cx_events", "molehill_rec"))]
+        assert not lines, f"a worker that had lost its partitions still exported {len(lines)} samples"
+
+
+@pytest.mark.slow
+def test_a_worker_that_stood_still_for_less_than_its_session_goes_on(kafka: KafkaServer, tmp_path: Path) -> None:
+    """A pause (a snapshot of the machine, a long collection) is no reason to end."""
+    with Siege(kafka, tmp_path, "pause") as siege:
+        feeder = siege.feed(load(10_000, seed=28), rate=1500)
+        siege.worker.start()
+        time.sleep(2)
+        siege.worker.signal(signal.SIGSTOP)
+        time.sleep(SESSION_S - 3)
+        siege.worker.signal(signal.SIGCONT)
+        feeder.end()
+        siege.verify()
+
+
+def test_a_data_directory_used_by_two_workers_is_refused(kafka: KafkaServer, tmp_path: Path) -> None:
+    """Both would have one identity, and the group would fence one of them at some later time."""
+    with Siege(kafka, tmp_path, "shareddir") as siege:
+        siege.worker.start()
+        other = WorkerProcess(siege.brokers, siege.catalogue, tmp_path / "w1", siege.app)
+        other.launch()
+        assert other.ended() == 2, other.said()
+        last = other.said().splitlines()[-1]
+        assert last.startswith("molehill: --data-dir")
+        assert "another worker runs on it" in last
+        assert siege.worker.running
+
+
+@pytest.mark.slow
+def test_a_member_that_comes_back_with_another_data_directory_is_exact(kafka: KafkaServer, tmp_path: Path) -> None:
+    """A new identity: the group first waits for the old one's session to end."""
+    with Siege(kafka, tmp_path, "newdir") as siege:
+        feeder = siege.feed(load(15_000, seed=29), rate=1500)
+        siege.worker.start()
+        time.sleep(3)
+        siege.worker.kill()
+        shutil.rmtree(siege.worker.home / "data")
+        siege.worker.start()
+        feeder.end()
+        siege.verify()
