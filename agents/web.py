@@ -25,7 +25,7 @@ class Selected:
     def collect(self) -> Iterator[Metric]:
         """The families; prometheus_client's own selection would build its index of names at each scrape."""
         for family in self.collector.collect():
-            shown = family._restricted_metric(self.names) if self.names else family
+            shown = cast(Any, family)._restricted_metric(self.names) if self.names else family
             if shown:
                 yield shown
 

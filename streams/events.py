@@ -20,8 +20,8 @@ from streams import names
 MAX_BODY = 64 * 1024
 SCALES: dict[str, tuple[float, float]] = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7), "rating": (1, 5)}
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-MAX_DEPTH = 100
-MANY_BRACKETS = 90  # fewer cannot nest that deep: the quick look that each event gets
+MAX_DEPTH = 128
+SHORT = 380  # bytes: beside the required fields there is no room to nest that deep
 YEAR_10000 = 253_402_300_800_000_000
 SECOND = 1_000_000  # event time is an int of microseconds since 1970
 
@@ -221,6 +221,11 @@ def _deep(body: object) -> bool:
         if not level:
             return False
     return True
+
+
+def is_large(value: bytes) -> bool:
+    """Whether a body is too large, or has so many brackets that it may be nested too deep."""
+    return len(value) > MAX_BODY or value.count(b"[") + value.count(b"{") >= MAX_DEPTH - 1
 
 
 def is_structured(headers: Headers) -> bool:

@@ -17,9 +17,8 @@ from streams.cells import distinct
 from streams.dedupe import Dedupe
 from streams.events import (
     EPOCH,
-    MANY_BRACKETS,
-    MAX_BODY,
     SECOND,
+    SHORT,
     Answer,
     Event,
     Headers,
@@ -30,6 +29,7 @@ from streams.events import (
     check_moment,
     check_years,
     is_binary,
+    is_large,
     segments,
 )
 from streams.journal import FEW_IDS, Flush, Head, Restored
@@ -120,10 +120,9 @@ class Tally:
             try:
                 if (
                     value is None
-                    or len(value) > MAX_BODY
+                    or (len(value) > SHORT and is_large(value))
                     or 92 in value  # a backslash: what it escapes is looked at even where nobody reads it
                     or not value.isascii()
-                    or value.count(b"[") + value.count(b"{") > MANY_BRACKETS
                     or (r.headers != structured and is_binary(r.headers))
                 ):
                     event = read(value, r.headers)
