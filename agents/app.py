@@ -11,14 +11,13 @@ from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
 from agents.health import HealthStage
-from agents.ingest import FLUSH_S, FRONTIER_S, Ingest
+from agents.ingest import FLUSH_S, FRONTIER_S, Ingest, Source
 from agents.settings import Settings
 from agents.sinks import Outbox
 from agents.store import row_table
 from agents.transport import BatchSchema, BatchTransport
+from streams.errors import StateError
 from streams.route import Routes
-
-TICK_S = 0.1
 
 
 class Molehill:
@@ -31,9 +30,10 @@ class Molehill:
         self.app.transport = BatchTransport([URL(f"kafka://{b}") for b in settings.brokers.split(",")], self.app)
         journal = row_table(self.app, "journal", settings.journal, routes.partitions)
         snapshots = row_table(self.app, "snapshots", settings.snapshots, routes.partitions)
-        self.ingest = Ingest(settings, routes, self.app, journal)
+        self.ingest = Ingest(settings, routes, self.app, journal, lambda: self.in_session)
         self.health = HealthStage(settings, routes, self.app, snapshots)
         self.loaded = False
+        self.assignments = 0  # counts them: what a rebalance has overtaken must not be installed
         self.began = time.monotonic()  # of the last recovery
         self.recovery_s = 0.0
         self._wire(journal, snapshots)
@@ -57,7 +57,6 @@ class Molehill:
         snapshots.on_recover(self._on_recovered)
         app.task(self._flushes)
         app.task(self._frontiers)
-        app.task(self._ticks)
 
     @property
     def consumer(self) -> Any:
@@ -67,7 +66,13 @@ class Molehill:
     @property
     def ready(self) -> bool:
         """Recovered and consuming."""
-        return self.loaded and all(o.recovered for o in list(self.health.owned.values()))
+        return self.loaded and self.in_session and all(o.recovered for o in list(self.health.owned.values()))
+
+    @property
+    def in_session(self) -> bool:
+        """Whether the group still counts us in. Out of it others may serve and write what was ours."""
+        silent = time.monotonic() - self.consumer.heard
+        return self.settings.embedded or bool(silent < self.settings.session_timeout_s)
 
     def remaining(self) -> dict[TP, int]:
         """Changelog records that the recovery still has to read; never negative."""
@@ -98,10 +103,10 @@ class Molehill:
         self.loaded = False
         self.began = time.monotonic()
         self.consumer.forget()
-        if self.settings.embedded:
+        if self.settings.embedded and self.ingest.sources:
             return  # nobody else could have had them, and its end offsets are wrong (agents/embedded.py)
-        self.ingest.drop(revoked)
-        self.health.drop(revoked)
+        self.assignments += 1
+        self.ingest.sources, self.health.owned = {}, {}
         recovery = app.tables.recovery
         for tp in list(recovery.active_offsets):
             recovery.active_offsets.pop(tp)
@@ -109,23 +114,44 @@ class Molehill:
             table.data.rows.clear()
 
     async def _on_recovered(self) -> None:
-        assigned = set(self.consumer.assignment())
-        await self.ingest.load(assigned, max(self.app.consumer_generation_id or 0, 0))
-        self.health.load(assigned)
+        """Faust neither cancels this at the next rebalance nor looks at what it raises."""
+        try:
+            await self._load()
+        except Exception as e:
+            await self.app.crash(e)
+
+    async def _load(self) -> None:
+        assignment = self.assignments
+        if not (self.settings.embedded and self.ingest.sources):
+            assigned = set(self.consumer.assignment())
+            sources = await self.ingest.load(assigned, max(self.app.consumer_generation_id or 0, 0))
+            await self._check_ends(sources)
+            owned = self.health.load(assigned)
+            if assignment != self.assignments:
+                return
+            self.ingest.sources, self.health.owned = sources, owned
         self.consumer.positions = self._positions
         gc.collect()
         gc.freeze()
-        self.loaded = True
         self.recovery_s = time.monotonic() - self.began
+        self.loaded = True
+
+    async def _check_ends(self, sources: dict[TP, Source]) -> None:
+        """A topic that was deleted and made anew begins at 0: its events would pass for known ones."""
+        if self.settings.embedded or not sources:
+            return
+        ends = await self.consumer.highwaters(*sources)
+        for tp, source in sources.items():
+            end = ends.get(tp)
+            if end is not None and end <= source.tally.offset:
+                raise StateError(
+                    f"{tp.topic}/{tp.partition} ends at offset {end}, but {source.tally.offset} is counted already: "
+                    "was the topic made anew? Begin again with another --app"
+                )
 
     def _positions(self, assigned: set[TP]) -> dict[TP, int]:
         own = self.ingest.positions() | self.health.positions()
         return {tp: offset for tp, offset in own.items() if tp in assigned}
-
-    async def _ticks(self) -> None:
-        while not self.app.should_stop:
-            self.ingest.watch.tick()
-            await asyncio.sleep(TICK_S)
 
     async def _flushes(self) -> None:
         while not self.app.should_stop:
@@ -136,7 +162,7 @@ class Molehill:
     async def _frontiers(self) -> None:
         while not self.app.should_stop:
             await asyncio.sleep(FRONTIER_S)
-            if self.loaded:
+            if self.loaded and self.in_session:
                 await self.ingest.frontier(self.progress)
                 await self.health.snapshots()
 
@@ -144,6 +170,7 @@ class Molehill:
         """Flushes everything before a clean end."""
         if self.loaded:
             await self.ingest.flush(wait=True)
+            await self.health.snapshots(all_of_them=True)
 
 
 def _app(settings: Settings, partitions: int) -> Any:

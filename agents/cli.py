@@ -11,14 +11,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
 
 from agents import settings
 from streams import names
-from streams.errors import CatalogueError, InputError, MolehillError, SettingsError
+from streams.errors import CatalogueError, MolehillError, SettingsError
 
 SHOWN_FAILURES = 5
 
@@ -104,15 +103,10 @@ def check(file: str) -> None:
     Example:
       molehill check deploy/moments.yaml
     """
+    from agents.files import read_catalogue
     from streams import catalogue as catalogues
 
-    try:
-        text = Path(file).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: found a byte that is not UTF-8 at {error.start}, expected YAML") from None
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}; expected a catalogue") from None
-    catalogue = catalogues.parse(text, file)
+    catalogue = read_catalogue(file)
     count = len(catalogue.moments)
     click.echo(f"{file}: catalogue {catalogue.name} is valid: {count} moment{'s' * (count != 1)}")
     for tier in catalogues.TIERS:
@@ -123,7 +117,9 @@ def check(file: str) -> None:
         for d in catalogue.dimensions.values()
     ]
     click.echo(f"  {'dimensions:':<12}{', '.join(shown) or 'none'}")
-    click.echo(f"  {'samples:':<12}{catalogues.samples(catalogue):,} at most on /metrics, all workers together")
+    click.echo(
+        f"  {'samples:':<12}{catalogues.samples(catalogue):,} at most of signals on /metrics, all workers together; scores and waits add to it"
+    )
     for note in catalogues.notes(catalogue):
         click.echo(f"note: {note}", err=True)
 

@@ -7,6 +7,7 @@ with this one however it ends. On a real Kafka (`--brokers`) the demo keeps to t
 import contextlib
 import datetime as dt
 import importlib.resources
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agents import broker, topics
+from agents import settings as environment
 from agents.board_table import Figures, moments_table, read_figures
 from agents.embedded import embedded_broker, with_parent
 from agents.emit import Sender
@@ -63,12 +65,19 @@ def duration(context: click.Context, parameter: click.Parameter, value: str | No
 
 @click.command(epilog="Example: molehill demo --for 60s")
 @click.option("--for", "length", metavar="TIME", callback=duration, help="End after this time, as 60s or 5m.")
-@click.option("--port", type=int, default=DEFAULT_PORT, show_default=True, help="Of /metrics; 0: any free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Of /metrics; 0: any free one.",
+)
 @click.option("--brokers", metavar="HOST:PORT", help="A real Kafka instead of the embedded broker.")
 def demo(length: float | None, port: int, brokers: str | None) -> None:
     """Shows molehill at work on a simulated shop whose moles are known. Ctrl-C ends it all."""
     console = Console(stderr=True)
     _check_port(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="molehill-demo-") as directory, contextlib.ExitStack() as stack:
         if brokers is None:
@@ -122,6 +131,7 @@ def _worker(settings: Settings) -> Iterator["Worker"]:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, *(x for k, v in options.items() for x in (f"--{k}", str(v)))],
+            env=environment.without_ours(),
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, preexec_fn=with_parent(),
         )  # fmt: skip
     try:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import zstandard
 
+from streams.catalogue import Catalogue, parse
 from streams.errors import InputError
 
 CHUNK = 256 * 1024  # bytes read at once, and the step of the progress
@@ -85,6 +86,16 @@ def read_lines(path: str, progress: Progress | None = None) -> Iterator[tuple[in
         raise InputError(f"{name}:{number + 1}: {error}") from None
     except OSError as error:
         raise _unreadable(name, error, number + 1) from None
+
+
+def read_catalogue(path: str | Path) -> Catalogue:
+    """A catalogue's file; raises InputError, or CatalogueError with every problem of it."""
+    try:
+        return parse(Path(path).read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: found a byte that is not UTF-8 at {error.start}, expected YAML") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; expected a catalogue") from None
 
 
 def _unreadable(name: str, error: OSError, line: int = 0) -> InputError:

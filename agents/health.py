@@ -54,10 +54,11 @@ class HealthStage:
         self.owned: dict[int, Owned] = {}
         self._lock = asyncio.Lock()
 
-    def load(self, assigned: set[TP]) -> None:
-        """Takes the newest whole snapshot of each newly assigned partition."""
+    def load(self, assigned: set[TP]) -> dict[int, Owned]:
+        """The newest whole snapshot of each assigned partition; the caller installs them."""
+        loaded: dict[int, Owned] = {}
         for tp in sorted(assigned):
-            if tp.topic != self.settings.tallies or tp.partition in self.owned:
+            if tp.topic != self.settings.tallies:
                 continue
             health = Health(self.routes, tp.partition, 2 * self.routes.partitions)
             sets: dict[str, dict[int, _Chunk]] = {}
@@ -70,14 +71,9 @@ class HealthStage:
             if whole:
                 best = max(whole, key=lambda s: s[0].offset)
                 health.restore(zlib.decompress(b"".join(best[i].blob for i in range(len(best)))))
-            owned = self.owned[tp.partition] = Owned(health)
+            owned = loaded[tp.partition] = Owned(health)
             owned.snapshot_keys = keys
-
-    def drop(self, revoked: set[TP]) -> None:
-        """Forgets partitions that are no longer ours."""
-        for tp in revoked:
-            if tp.topic == self.settings.tallies:
-                self.owned.pop(tp.partition, None)
+        return loaded
 
     def positions(self) -> dict[TP, int]:
         """The next offset of each partition."""
@@ -95,13 +91,13 @@ class HealthStage:
         event.value = event.message.value = None
         event.ack()
 
-    async def snapshots(self) -> None:
+    async def snapshots(self, all_of_them: bool = False) -> None:
         """Writes the snapshots that are due."""
         async with self._lock:
             for partition, owned in list(self.owned.items()):
                 age = time.monotonic() - owned.snapshot_at
                 due = age >= SNAPSHOT_S or owned.read_bytes >= max(SNAPSHOT_BYTES, 2 * owned.snapshot_size)
-                if due and owned.recovered and owned.health.offset > owned.snapshot_offset:
+                if (due or all_of_them) and owned.recovered and owned.health.offset > owned.snapshot_offset:
                     await self._snapshot(partition, owned)
 
     async def _snapshot(self, partition: int, owned: Owned) -> None:

@@ -6,9 +6,9 @@ on their way the next batches are counted already.
 """
 
 import asyncio
-import math
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any
 
 from faust.types import TP
@@ -16,8 +16,7 @@ from faust.types import TP
 from agents.settings import Settings
 from agents.sinks import Outbox
 from streams.clock import IDLE_AFTER_S
-from streams.errors import StateError
-from streams.journal import Head, Journal, restore
+from streams.journal import Flush, Head, Journal, restore
 from streams.route import Routes
 from streams.tally import Tally
 from streams.wire import Frontier, encode
@@ -41,28 +40,6 @@ class Source:
         self.at_end_since: float | None = None
 
 
-class Watch:
-    """Ends a worker that was stopped (SIGSTOP, a frozen machine) for longer than its session.
-
-    Others own its partitions by then. What it had in memory is no longer its to write.
-    """
-
-    def __init__(self, session_s: float) -> None:
-        self.session_s = session_s
-        self.seen = math.inf  # until the first tick
-
-    def tick(self) -> None:
-        """The event loop is alive."""
-        self.check()
-        self.seen = time.monotonic()
-
-    def check(self) -> None:
-        """Raises where the last tick is older than the session."""
-        gap = time.monotonic() - self.seen
-        if gap > self.session_s:
-            raise StateError(f"this worker stood still for {gap:.1f} s, longer than its session: start it again")
-
-
 class Durations:
     """A histogram of durations: counts by upper bound in seconds, the last one without bound, and their sum."""
 
@@ -81,7 +58,10 @@ class Durations:
 class Ingest:
     """All assigned source topic-partitions of this worker."""
 
-    def __init__(self, settings: Settings, routes: Routes, app: Any, table: Any) -> None:
+    def __init__(
+        self, settings: Settings, routes: Routes, app: Any, table: Any, in_session: Callable[[], bool]
+    ) -> None:
+        self.in_session = in_session  # out of it others may own our partitions: nothing is written then
         self.settings = settings
         self.routes = routes
         self.app = app
@@ -91,98 +71,95 @@ class Ingest:
         self.refused_bytes = 0
         self.flushing: asyncio.Task[None] | None = None
         self.flushes = Durations()
-        self.watch = Watch(math.inf if settings.embedded else settings.session_timeout_s)
         self._lock = asyncio.Lock()
 
-    async def load(self, assigned: set[TP], generation: int) -> None:
-        """Takes the state of newly assigned partitions from the rows that recovery has read."""
+    async def load(self, assigned: set[TP], generation: int) -> dict[TP, Source]:
+        """The state of assigned partitions, from the rows that recovery has read; the caller installs it."""
         outbox = Outbox(self.app)
         rows: dict[int, list[tuple[bytes, bytes]]] = {}
+        loaded: dict[TP, Source] = {}
         for tp in sorted(assigned):
-            if tp.topic not in self.settings.kinds or tp in self.sources:
+            if tp.topic not in self.settings.kinds:
                 continue
             if tp.partition not in rows:
                 rows[tp.partition] = self.table.data.take(tp.partition)
             restored = restore(tp.topic, tp.partition, rows[tp.partition], self.settings.nonce, generation)
             tally = Tally(tp.topic, tp.partition, self.routes, self.settings.kinds[tp.topic])
             tally.load(restored)
-            self.sources[tp] = Source(tally, restored.journal, self.app)
+            loaded[tp] = Source(tally, restored.journal, self.app)
             for target, message in restored.resend:  # a crash may have come between the journal and these
                 if target < self.routes.partitions:
                     await outbox.send(self.settings.tallies, target, None, message)
             await asyncio.sleep(0)
         await outbox.settled()
-
-    def drop(self, revoked: set[TP]) -> None:
-        """Forgets partitions that are no longer ours."""
-        for tp in revoked:
-            self.sources.pop(tp, None)
+        return loaded
 
     def positions(self) -> dict[TP, int]:
         """The next offset of each partition."""
         return {tp: s.tally.offset + 1 for tp, s in self.sources.items()}
 
     async def take(self, event: Any) -> None:
-        """Counts one fetched batch."""
+        """Counts one fetched batch. The event waits for its ack without the records."""
         message = event.message
+        records, event.value, message.value = event.value, None, None
         source = self.sources.get(message.tp)
         if source is None:
             return  # revoked meanwhile: its next owner reads it
-        records, event.value, message.value = (
-            event.value,
-            None,
-            None,
-        )  # the event waits for its ack without them
         for begin in range(0, len(records), SLICE):
             some = records[begin : begin + SLICE]
             for record, why in source.tally.run(some, time.time_ns() // 1000):
                 source.letters.dead_letter(message.tp, self.settings.dead_letters, record, why)
                 self.refused_bytes += len(record.value or b"")
             self.unflushed += len(some)
-            if self.unflushed >= FLUSH_RECORDS or self.refused_bytes >= FLUSH_REFUSED_BYTES:
+            while self.unflushed >= FLUSH_RECORDS or self.refused_bytes >= FLUSH_REFUSED_BYTES:
                 await self.flush()
+                if not self.in_session():
+                    await asyncio.sleep(FLUSH_S)
             await asyncio.sleep(0)  # scrapes and heartbeats get their turn
         source.held.append(event)
 
     async def flush(self, wait: bool = False) -> None:
-        """Starts a flush once the one before it is done; `wait` for its end too."""
-        self.watch.check()
+        """Starts a flush once the one before it is done; `wait` for its end too. Does nothing out of session."""
         async with self._lock:
             if self.flushing is not None:
                 await self.flushing
+            if not self.in_session():
+                return
             self.flushing = asyncio.create_task(self._flush())
             await asyncio.sleep(0)
         if wait:
             await self.flushing
 
     async def _flush(self) -> None:
+        """State and its dead letters are taken at one instant; the letters are acknowledged before the journal
+        says that their records are done with, since nobody sends them again."""
         began = time.monotonic()
-        outbox = Outbox(self.app)
         self.unflushed = self.refused_bytes = 0
-        done: list[tuple[Source, Head, list[Any]]] = []
-        for tp, source in list(self.sources.items()):
+        letters, outbox = Outbox(self.app), Outbox(self.app)
+        taken: list[tuple[Source, Flush, list[Any]]] = []
+        for source in self.sources.values():
             tally, journal = source.tally, source.journal
-            if tally.offset == tally.head.to and not tally.whole:
-                continue
-            outbox.pending += source.letters.pending
-            source.letters.pending = []
-            flush = tally.flush(f"{journal.owner}-{journal.sequence}", journal.wants_snapshot)
-            held, source.held = source.held, []
-            done.append((source, flush.head, held))
-            for key, value in journal.write(flush):
-                await outbox.send(self.settings.journal, tp.partition, key, value)
+            if tally.offset != tally.head.to or tally.whole:
+                flush = tally.flush(f"{journal.owner}-{journal.sequence}", journal.wants_snapshot)
+                taken.append((source, flush, source.held))
+                letters.pending += source.letters.pending
+                source.held, source.letters.pending = [], []
+        await letters.settled()
+        for source, flush, _ in taken:
+            for key, value in source.journal.write(flush):
+                await outbox.send(self.settings.journal, source.tally.partition, key, value)
             for target, message in flush.messages:
                 if target >= 0:
                     await outbox.send(self.settings.tallies, target, None, message)
         await outbox.settled()
-        for source, head, held in done:
-            source.published = head
+        for source, flush, held in taken:
+            source.published = flush.head
             for event in held:
                 event.ack()
             for key, value in source.journal.freed():
                 await outbox.send(self.settings.journal, source.tally.partition, key, value)
         await outbox.settled()
-        if done:
+        if taken:
             self.flushes.add(time.monotonic() - began)
 
     async def frontier(self, progress: Any) -> None:

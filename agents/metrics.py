@@ -60,7 +60,7 @@ class Reading:
 def read(molehill: Molehill) -> Reading:
     """Reads the state of what this worker owns and has recovered."""
     operation = _operation(molehill)
-    if not molehill.loaded:
+    if not (molehill.loaded and molehill.in_session):
         return Reading([], {}, 0, operation)
     views, refused = [], 0
     room = molehill.settings.max_series
@@ -169,7 +169,7 @@ class ReadingCollector(Collector):
             for n, what in zip((names.SCORE_MEAN, names.SCORE_LOW, names.SCORE_HIGH), _BOUNDS, strict=True)
         ]
         nps = [
-            GaugeMetricFamily(n, f"Net promoter share, {what}.", labels=["moment", "segment", "window"])
+            GaugeMetricFamily(n, f"Net promoter share, {what}.", labels=labels)
             for n, what in zip((names.NPS, names.NPS_LOW, names.NPS_HIGH), _BOUNDS, strict=True)
         ]
         waits = HistogramMetricFamily(names.WAIT, "How long customers were kept waiting.", labels=["moment"])
@@ -180,7 +180,7 @@ class ReadingCollector(Collector):
                     family.add_metric([s.moment, s.segment, s.survey, s.window], value)
                 if s.survey == "nps":
                     for family, value in zip(nps, nps_interval(s.promoters, s.detractors, s.n), strict=True):
-                        family.add_metric([s.moment, s.segment, s.window], value)
+                        family.add_metric([s.moment, s.segment, s.survey, s.window], value)
             for w in v.waits:
                 waits.add_metric([w.moment], [(_bound(b), n) for b, n in w.buckets], w.sum_s)
         yield from (*mean, *nps, waits)

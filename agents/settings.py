@@ -31,9 +31,9 @@ def env_int(name: str) -> int | None:
         raise SettingsError(f"{key}: found {value!r}, expected a whole number") from None
 
 
-def under_ci() -> bool:
-    """Whether a continuous-integration system runs us."""
-    return bool(os.environ.get("CI"))
+def without_ours() -> dict[str, str]:
+    """The environment for a child process whose options are all on its command line."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
 
 
 @dataclass(frozen=True)

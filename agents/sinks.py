@@ -63,13 +63,20 @@ class Outbox:
         self.pending.append(asyncio.ensure_future(self._dead_letter(to, record, headers)))
 
     async def _dead_letter(self, to: str, record: Record, headers: list[Header]) -> None:
-        try:
-            await self._acknowledged(to, record.key, record.value, headers)
-        except (MessageSizeTooLargeError, ProducerSendError) as e:
-            if isinstance(e, ProducerSendError) and not isinstance(e.__cause__, MessageSizeTooLargeError):
-                raise
-            digest = hashlib.sha256(record.value or b"").hexdigest().encode()
-            await self._acknowledged(to, record.key, b"", [*headers, (names.H_SHA256, digest)])
+        """Whole; or with a hash for its value; or, where even its headers are too large, without them."""
+        digest = (names.H_SHA256, hashlib.sha256(record.value or b"").hexdigest().encode())
+        own = headers[len(record.headers) :]
+        tries = (
+            (record.key, record.value, headers),
+            (record.key, b"", [*headers, digest]),
+            (None, b"", [*own, digest]),
+        )
+        for key, value, some in tries:
+            try:
+                return await self._acknowledged(to, key, value, some)
+            except (MessageSizeTooLargeError, ProducerSendError) as e:
+                if isinstance(e, ProducerSendError) and not isinstance(e.__cause__, MessageSizeTooLargeError):
+                    raise
 
     async def _acknowledged(self, to: str, key: bytes | None, value: bytes | None, headers: Iterable[Header]) -> None:
         self.written.add(to, key, value)

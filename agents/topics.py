@@ -1,6 +1,6 @@
 """The topics of a worker: those that it reads, and its own. All are made before the app starts."""
 
-from agents.broker import TopicSpec
+from agents.broker import TopicSpec, source_specs
 from agents.settings import Settings
 
 DAY_MS = 86_400_000
@@ -15,18 +15,13 @@ COMPACTED = {
 
 def sources(settings: Settings, partitions: int | None) -> list[TopicSpec]:
     """What upstream systems write to, and where refused events go."""
-    stamped = {"message.timestamp.type": "LogAppendTime"}
-    return [
-        TopicSpec(settings.touchpoints, partitions, stamped),
-        TopicSpec(settings.feedback, partitions, stamped),
-        TopicSpec(settings.dead_letters, partitions, {"max.message.bytes": str(2 * 1024 * 1024)}),
-    ]
+    return source_specs(partitions, settings.touchpoints, settings.feedback, settings.dead_letters)
 
 
 def internal(settings: Settings, partitions: int) -> list[TopicSpec]:
     """What only workers read. Tallies are the log that health is folded from: they outlive any snapshot."""
     return [
-        TopicSpec(settings.tallies, partitions, {"retention.ms": str(3 * DAY_MS)}),
+        TopicSpec(settings.tallies, partitions, {"retention.ms": str(7 * DAY_MS)}),
         TopicSpec(settings.journal, partitions, COMPACTED),
         TopicSpec(settings.snapshots, partitions, COMPACTED),
     ]

@@ -7,6 +7,7 @@ internals of faust-streaming 0.15.3 and aiokafka 0.14.0, which is why both are p
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
@@ -41,6 +42,20 @@ class Batch(list[Any]):
 
 class BatchThread(driver.AIOKafkaConsumerThread):
     """Fetches without making a ConsumerRecord for each message."""
+
+    async def on_start(self) -> None:
+        """As upstream, and notes each heartbeat that the group's coordinator has answered."""
+        await super().on_start()
+        coordinator = cast(Any, self._consumer)._coordinator
+        beat = coordinator._do_heartbeat
+
+        async def noted() -> bool:
+            answered: bool = await beat()
+            if answered:
+                cast(BatchConsumer, self.consumer).heard = time.monotonic()
+            return answered
+
+        coordinator._do_heartbeat = noted
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """As upstream, but an aborted transaction's records are not read (upstream reads uncommitted)."""
@@ -134,6 +149,7 @@ class BatchConsumer(driver.Consumer):
     positions: Callable[[set[TP]], Mapping[TP, int]] = staticmethod(lambda assigned: {})
     delivered: dict[TP, int]  # the last offset of each partition that was handed out
     expected: dict[TP, int]  # where the next batch of each must begin; a partition that lacks is not positioned yet
+    heard: float = 0.0  # when the coordinator last said that we are of the group, by time.monotonic()
     excused: dict[TP, int]  # a batch that begins elsewhere even after a seek: what lay before it is gone
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -148,6 +164,11 @@ class BatchConsumer(driver.Consumer):
         await super().perform_seek()
         for tp, offset in self.positions(self.assignment()).items():
             await self._restart(tp, offset)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """As upstream; being assigned is as good as a heartbeat."""
+        self.heard = time.monotonic()
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def _restart(self, tp: TP, offset: int) -> None:
         await self.seek(tp, offset)
@@ -185,7 +206,10 @@ class BatchConsumer(driver.Consumer):
         if records is None or self.should_stop:
             return
         if not self.flow_active:
-            await self.perform_seek()
+            try:
+                await self.perform_seek()
+            except Exception as e:  # as upstream: a rebalance is under way, and ends with a seek of its own
+                self.log.warning("seek while the flow is stopped: %r", e)
             return
         for tp, batch in records.items():
             if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:

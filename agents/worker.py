@@ -1,8 +1,10 @@
 """`molehill worker`: one worker. More of them share the partitions."""
 
 import asyncio
+import contextlib
 import fcntl
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -16,27 +18,18 @@ from agents import settings as environment
 from agents import topics
 from agents.app import Molehill
 from agents.broker import ensure_topics
+from agents.files import read_catalogue
 from agents.settings import Settings
 from agents.web import Pages
 from streams import names
-from streams.catalogue import Catalogue, parse
-from streams.errors import MolehillError, SettingsError
+from streams.catalogue import Catalogue
+from streams.errors import MolehillError, SettingsError, StateError
 from streams.route import Routes
 
 STOP_S = 10.0
 SESSION_S = 6.0  # with static membership a restart is no rebalance; a crash costs the others this long
 EMBEDDED_SESSION_S = 3.0  # the embedded broker lets a consumer join only after half of it
 log = logging.getLogger("molehill")
-
-
-def read_catalogue(path: Path) -> Catalogue:
-    """Reads a catalogue's file; raises CatalogueError or SettingsError."""
-    try:
-        return parse(path.read_text("utf-8"), str(path))
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path}: found bytes that are not UTF-8, expected a catalogue in YAML") from None
-    except OSError as e:
-        raise SettingsError(f"{path}: {e.strerror}, expected a catalogue in YAML") from None
 
 
 class DataDir:
@@ -76,7 +69,10 @@ def prepare(settings: Settings, catalogue: Catalogue) -> Routes:
         for key, (is_, asked) in report.differs.items():
             log.warning("topic %s: %s is %s, expected %s", report.name, key, is_, asked)
     partitions = found[0].partitions
-    ensure_topics(settings.brokers, topics.internal(settings, partitions), equal=())
+    for report in ensure_topics(settings.brokers, topics.internal(settings, partitions), equal=()):
+        for key, (is_, asked) in report.differs.items():
+            if key == "cleanup.policy":
+                raise StateError(f"topic {report.name}: {key} is {is_}, expected {asked}: state would be deleted")
     return Routes(catalogue, partitions)
 
 
@@ -97,13 +93,19 @@ async def run(
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if app.crashed or ended.done():
             raise WorkerError(f"the worker ended: {_reason(app)}") from app.crash_reason
-        await molehill.settle()
-        await app.consumer.commit()
+        with contextlib.suppress(TimeoutError):  # a broker that is away: what is not flushed is read again
+            await asyncio.wait_for(_settle(molehill), STOP_S)
     finally:
         ended.cancel()
         stopped.cancel()
         await pages.stop()
-        await asyncio.wait_for(app.stop(), STOP_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(app.stop(), STOP_S)
+
+
+async def _settle(molehill: Molehill) -> None:
+    await molehill.settle()
+    await molehill.consumer.commit()
 
 
 class WorkerError(MolehillError):
@@ -126,6 +128,7 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
     """An option that is also an environment variable."""
     variable = environment.PREFIX + name.upper().replace("-", "_")
     shown = f" [env {variable}" + (f", default {default}]" if default else "]")
+    kwargs.setdefault("metavar", name.upper())
     return click.option(f"--{name}", default=lambda: environment.env(name) or default, help=help + shown, **kwargs)
 
 
@@ -135,7 +138,7 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("brokers", "Kafka brokers, HOST:PORT[,HOST:PORT…].")
 @option("catalogue", "The moments, a YAML file.")
 @option("host", "Address to listen on.", "127.0.0.1")
-@option("port", "Port of the pages and of /metrics.", str(environment.DEFAULT_PORT), type=int)
+@option("port", "Port of the pages and of /metrics.", str(environment.DEFAULT_PORT), type=click.IntRange(0, 65535))
 @option("data-dir", "Holds the worker's identity and a lock.", "./molehill-data")
 @option("app", "Name of the application: consumer group, internal topics.", "molehill")
 @option("touchpoints", "Source topic.", names.TOUCHPOINTS)
@@ -176,8 +179,15 @@ async def _until_signal(settings: Settings, catalogue: Catalogue, started: Calla
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop_or_leave, stop, number)
     await run(settings, catalogue, started, stop)
+
+
+def _stop_or_leave(stop: asyncio.Event, number: int) -> None:
+    """The first signal ends cleanly, a second one at once."""
+    if stop.is_set():
+        os._exit(128 + number)
+    stop.set()
 
 
 def set_up_logging(level: str) -> None:
@@ -189,6 +199,9 @@ def set_up_logging(level: str) -> None:
         stream=sys.stderr,
         level=max(number, logging.WARNING),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("aiokafka.consumer.group_coordinator").addFilter(
+        lambda record: "GroupCoordinatorNotAvailableError" not in record.getMessage()  # a first start is no error
     )
     for name in ("molehill", *(("faust", "mode", "aiokafka") if number <= logging.DEBUG else ())):
         logging.getLogger(name).setLevel(number)

@@ -5,7 +5,6 @@ from typing import Final
 TOUCHPOINTS: Final = "cx.touchpoints"
 FEEDBACK: Final = "cx.feedback"
 DEAD_LETTERS: Final = "cx.dead-letters"
-TALLIES: Final = "molehill.tallies"
 
 TOUCHPOINT: Final = "cx.touchpoint"
 ANSWER: Final = "cx.feedback"

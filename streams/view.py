@@ -144,24 +144,18 @@ def _scores(health: Health, mine: dict[str, bool], sums: dict[str, Ints]) -> lis
 
 
 def _waits(health: Health, mine: dict[str, bool]) -> list[Waits]:
+    """By the bounds that were counted, not those of now: a changed `within` must not lose events."""
+    prefix = "wait.le."
+    found: dict[str, list[tuple[float, int]]] = {}
+    for (moment, segment, field), lane in health.lanes.items():
+        if field.startswith(prefix) and segment == names.ALL:
+            found.setdefault(moment, []).append((float(field[len(prefix) :]), int(health.totals[lane])))
     out = []
     for moment in mine:
         bounds = wait_bounds(health.routes.signals(moment).get("wait"))
-        if not mine[moment] or not bounds:
-            continue
-
-        def at(field: str, moment: str = moment) -> int:
-            lane = health.lanes.get((moment, names.ALL, field))
-            return 0 if lane is None else int(health.totals[lane])
-
-        # By the bounds that were counted, not those of now: a changed `within` must not lose events.
-        prefix = len("wait.le.")
-        found = [
-            (float(f[prefix:]), int(health.totals[lane]))
-            for (m, s, f), lane in health.lanes.items()
-            if m == moment and s == names.ALL and f.startswith("wait.le.")
-        ]
-        edges = [*bounds, float("inf")]
-        buckets = [(edge, sum(n for bound, n in found if bound <= edge)) for edge in edges]
-        out.append(Waits(moment, buckets, at(WAIT_SUM) / 1000))
+        if mine[moment] and bounds:
+            counts = found.get(moment, [])
+            buckets = [(edge, sum(n for bound, n in counts if bound <= edge)) for edge in (*bounds, float("inf"))]
+            total = health.lanes.get((moment, names.ALL, WAIT_SUM))
+            out.append(Waits(moment, buckets, 0.0 if total is None else int(health.totals[total]) / 1000))
     return out
