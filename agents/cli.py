@@ -117,9 +117,8 @@ def check(file: str) -> None:
         for d in catalogue.dimensions.values()
     ]
     click.echo(f"  {'dimensions:':<12}{', '.join(shown) or 'none'}")
-    click.echo(
-        f"  {'samples:':<12}{catalogues.samples(catalogue):,} at most of signals on /metrics, all workers together; scores and waits add to it"
-    )
+    reach = f"{catalogues.samples(catalogue):,} of signals at most, all workers together; scores and waits on top"
+    click.echo(f"  {'samples:':<12}{reach}")
     for note in catalogues.notes(catalogue):
         click.echo(f"note: {note}", err=True)
 

@@ -138,7 +138,7 @@ class WorkerProcess:
         """Waits until so many records are read and the health stage has all of them; returns the samples."""
         wait_until(lambda: self.total("molehill_received_total") >= received, timeout, f"{received} records")
 
-        # What is received was acknowledged, its tallies too: once the health stage stands at the end, it has them all.
+        # What is received was acknowledged, its tallies too: a health stage at the end has them all.
         def folded() -> bool:
             lag = self.samples("molehill_tallies_lag_records").get("molehill_tallies_lag_records", {})
             return len(lag) >= partitions and not any(lag.values()) and self.ready()
