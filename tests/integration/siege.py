@@ -314,7 +314,11 @@ class Siege(Lab):
             if not wrong and all(w.ready() for w in self.workers if w.running):
                 break
             if time.monotonic() > deadline:
-                raise AssertionError(f"{len(wrong)} samples differ after {timeout} s: {wrong[:8]}")
+                pipeline = [x for x in wrong if not x.startswith("cx_")]
+                raise AssertionError(
+                    f"after {timeout} s {len(wrong)} samples differ, {len(pipeline)} of the pipeline: "
+                    f"{pipeline[:6]} {wrong[:6]}; {[(w.home.name, w.running, w.ready()) for w in self.workers]}"
+                )
             time.sleep(0.3)
         time.sleep(1.5)  # and it stays so
         wrong = differences(want, self.merged())
