@@ -165,12 +165,20 @@ class Molehill:
             if self.loaded and self.in_session:
                 await self.ingest.frontier(self.progress)
                 await self.health.snapshots()
+                await self._commit()
+
+    async def _commit(self) -> None:
+        offsets = self.health.positions() | {
+            tp: source.published.to + 1 for tp, source in self.ingest.sources.items() if source.published.to >= 0
+        }
+        await self.consumer.commit_state({tp: o for tp, o in offsets.items() if tp in self.consumer.assignment()})
 
     async def settle(self) -> None:
         """Flushes everything before a clean end."""
         if self.loaded:
             await self.ingest.flush(wait=True)
             await self.health.snapshots(all_of_them=True)
+            await self._commit()
 
 
 def _app(settings: Settings, partitions: int) -> Any:

@@ -150,11 +150,12 @@ class BatchConsumer(driver.Consumer):
     delivered: dict[TP, int]  # the last offset of each partition that was handed out
     expected: dict[TP, int]  # where the next batch of each must begin; a partition that lacks is not positioned yet
     heard: float = 0.0  # when the coordinator last said that we are of the group, by time.monotonic()
+    committed: dict[TP, int]  # next offsets, as the coordinator has them
     excused: dict[TP, int]  # a batch that begins elsewhere even after a seek: what lay before it is gone
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.delivered, self.expected, self.excused = {}, {}, {}
+        self.delivered, self.expected, self.excused, self.committed = {}, {}, {}, {}
 
     def _new_consumer_thread(self) -> Any:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -178,6 +179,7 @@ class BatchConsumer(driver.Consumer):
     def forget(self) -> None:
         """At a rebalance: no partition is positioned any more."""
         self.expected.clear()
+        self.committed.clear()
         self.excused.clear()
         self.delivered.clear()
 
@@ -227,17 +229,20 @@ class BatchConsumer(driver.Consumer):
                 )  # fmt: skip
 
     def _new_offset(self, tp: TP) -> int | None:
-        """The highest acked offset: batches of a partition are processed in order by one stream.
+        """Nothing: commits follow our state (`commit_state`), not acks.
 
-        Upstream expands gaps into lists and finds a duplicate at the end of each, after which commits crawl.
+        Upstream expands the gaps between acks into lists, after which commits crawl; and forgets a commit that
+        failed, so that lag stays until the next event.
         """
-        acked = self._acked[tp]
-        if not acked:
-            return None
-        top = max(acked)
-        acked.clear()
+        self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return int(top) + 1
+        return None
+
+    async def commit_state(self, offsets: Mapping[TP, int]) -> None:
+        """Commits next offsets, those that are not committed yet; what fails is tried again next time."""
+        due = {tp: o for tp, o in offsets.items() if self.committed.get(tp) != o}
+        if due and await self._commit(due):
+            self.committed.update(due)
 
     def progress(self, tp: TP) -> tuple[int | None, int | None]:
         """Position and end offset of an assigned partition; None where no fetch has told yet."""

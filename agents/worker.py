@@ -94,18 +94,13 @@ async def run(
         if app.crashed or ended.done():
             raise WorkerError(f"the worker ended: {_reason(app)}") from app.crash_reason
         with contextlib.suppress(TimeoutError):  # a broker that is away: what is not flushed is read again
-            await asyncio.wait_for(_settle(molehill), STOP_S)
+            await asyncio.wait_for(molehill.settle(), STOP_S)
     finally:
         ended.cancel()
         stopped.cancel()
         await pages.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(app.stop(), STOP_S)
-
-
-async def _settle(molehill: Molehill) -> None:
-    await molehill.settle()
-    await molehill.consumer.commit()
 
 
 class WorkerError(MolehillError):
