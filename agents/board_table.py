@@ -65,11 +65,11 @@ def moments_table(figures: Figures | None, moles: tuple[Mole, ...], now: dt.date
     table = Table(
         title="molehill: the shop's moments, by the signal that burns most", title_justify="left", box=SIMPLE_HEAD
     )
-    table.add_column("moment", no_wrap=True)
-    table.add_column("signal", no_wrap=True)
+    table.add_column("moment", no_wrap=True, min_width=18)
+    table.add_column("signal", no_wrap=True, min_width=9)
     for name in ("1h", "bad", "burn", "budget"):
         table.add_column(name, justify="right", no_wrap=True, min_width=6)
-    table.add_column("burns most in", no_wrap=True)
+    table.add_column("burns most in")
     table.caption_justify = "left"
     if figures is None:
         table.caption = "waiting for the worker"
@@ -84,7 +84,7 @@ def moments_table(figures: Figures | None, moles: tuple[Mole, ...], now: dt.date
     hurt = [f"{m.moment} {'='.join(m.segment or ())}: {m.what}" for m in moles if m.start <= now < m.end]
     clock = dt.datetime.fromtimestamp(figures.clock, dt.UTC).strftime("%F %T")
     table.caption = (
-        f"{figures.accepted:,} events, event time {clock}Z. burn: over the last 5 min, what the evidence supports.\n"
+        f"{figures.accepted:,} events, event time {clock}Z. burn: last 5 min, at least.\n"
         f"The simulator is hurting {', '.join(hurt) or 'nobody'}."
     )
     return table

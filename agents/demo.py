@@ -93,7 +93,7 @@ def demo(length: float | None, port: int, brokers: str | None) -> None:
         worker = stack.enter_context(_worker(settings))
         with contextlib.suppress(KeyboardInterrupt):
             _show(settings, worker, console, None if length is None else began + length)
-        console.print("stopping")
+        console.print("\nstopping")
 
 
 def _check_port(port: int) -> None:
