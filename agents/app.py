@@ -124,9 +124,9 @@ class Molehill:
         assignment = self.assignments
         if not (self.settings.embedded and self.ingest.sources):
             assigned = set(self.consumer.assignment())
+            owned = self.health.load(assigned)
             sources = await self.ingest.load(assigned, max(self.app.consumer_generation_id or 0, 0))
             await self._check_ends(sources)
-            owned = self.health.load(assigned)
             if assignment != self.assignments:
                 return
             self.ingest.sources, self.health.owned = sources, owned
@@ -168,10 +168,18 @@ class Molehill:
                 await self._commit()
 
     async def _commit(self) -> None:
-        offsets = self.health.positions() | {
-            tp: source.published.to + 1 for tp, source in self.ingest.sources.items() if source.published.to >= 0
-        }
-        await self.consumer.commit_state({tp: o for tp, o in offsets.items() if tp in self.consumer.assignment()})
+        counted = {tp: offset - 1 for tp, offset in self.health.positions().items()}
+        counted |= {tp: source.published.to for tp, source in self.ingest.sources.items()}
+        assigned = self.consumer.assignment()
+        await self.consumer.commit_state(
+            {tp: self._next(tp, offset) for tp, offset in counted.items() if tp in assigned}
+        )
+
+    def _next(self, tp: TP, counted: int) -> int:
+        """The offset to be read next: where all that was delivered is counted, after what is no event (aborted
+        transactions, markers) too."""
+        position = self.consumer.expected.get(tp, 0) if counted >= self.consumer.delivered.get(tp, -1) else 0
+        return max(counted + 1, int(position))
 
     async def settle(self) -> None:
         """Flushes everything before a clean end."""

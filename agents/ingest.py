@@ -76,13 +76,12 @@ class Ingest:
     async def load(self, assigned: set[TP], generation: int) -> dict[TP, Source]:
         """The state of assigned partitions, from the rows that recovery has read; the caller installs it."""
         outbox = Outbox(self.app)
-        rows: dict[int, list[tuple[bytes, bytes]]] = {}
+        # All rows before the first await: later ones may belong to a recovery that has overtaken this one.
+        rows = {p: self.table.data.take(p) for p in {tp.partition for tp in assigned}}
         loaded: dict[TP, Source] = {}
         for tp in sorted(assigned):
             if tp.topic not in self.settings.kinds:
                 continue
-            if tp.partition not in rows:
-                rows[tp.partition] = self.table.data.take(tp.partition)
             restored = restore(tp.topic, tp.partition, rows[tp.partition], self.settings.nonce, generation)
             tally = Tally(tp.topic, tp.partition, self.routes, self.settings.kinds[tp.topic])
             tally.load(restored)
@@ -156,6 +155,8 @@ class Ingest:
             source.published = flush.head
             for event in held:
                 event.ack()
+            if source not in self.sources.values():
+                continue  # no longer ours: what is deleted is for its next owner to say
             for key, value in source.journal.freed():
                 await outbox.send(self.settings.journal, source.tally.partition, key, value)
         await outbox.settled()

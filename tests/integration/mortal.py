@@ -146,10 +146,10 @@ def _arm_load(death: Death) -> None:
     load, send = agents.ingest.Ingest.load, Outbox.send
     loading = [0]
 
-    async def slow_load(self: Any, assigned: Any, generation: int) -> None:
+    async def slow_load(self: Any, assigned: Any, generation: int) -> Any:
         loading[0] += 1
         try:
-            await load(self, assigned, generation)
+            return await load(self, assigned, generation)
         finally:
             loading[0] -= 1
 
