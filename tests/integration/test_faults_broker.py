@@ -63,9 +63,13 @@ def test_a_broker_that_is_away_for_15_s_under_load_changes_no_total(
         siege.verify(timeout=120, tend=tend)
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 def test_a_broker_killed_while_nothing_arrives_leaves_no_lag(kafka: KafkaServer, tmp_path: Path) -> None:
-    """After the last event no flush comes that would commit once more."""
+    """After the last event no flush comes that would commit once more.
+
+    Not steady yet: now and then the group's leader sees a broker that has just come back without its topics, and
+    Faust's assignor ("Ignoring missing topic") then assigns nothing until the next rebalance.
+    """
     with Siege(kafka, tmp_path, "brokeridle") as siege:
         tend = supervisor(siege.worker)
         siege.worker.start()
