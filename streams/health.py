@@ -16,7 +16,7 @@ from streams import names
 from streams.cells import Cells, keys
 from streams.clock import Clock, Progress, Source
 from streams.events import SECOND
-from streams.route import Routes
+from streams.route import Routes, segment_of
 from streams.signals import bad, good
 from streams.windows import BUCKET_S, NONE, Ints, Mask, Windows
 from streams.wire import Frontier, Lane, Tallies, decode, unpack
@@ -61,7 +61,7 @@ class Health:
         self.series(moment, names.ALL)
         for dimension in self.routes.catalogue.dimensions.values():
             for value in dimension.values or ():
-                self.series(moment, f"{dimension.name}={value}")
+                self.series(moment, segment_of(dimension.name, value))
 
     def series(self, moment: str, segment: str) -> None:
         """Makes both lanes of every declared signal."""
@@ -99,7 +99,7 @@ class Health:
             known = catalogue.dimensions[dimension]
             if known.values is None:
                 value = self._first(f"{moment}\0{dimension}", value, known.limit)
-            segment = f"{dimension}={value}"
+            segment = segment_of(dimension, value)
         if moment in catalogue.moments and not segment.startswith("voice="):
             self.series(moment, segment)
         return moment, segment, field
