@@ -32,6 +32,7 @@ from streams.errors import BrokerError, InputError
 PENDING = 30_000  # records
 PENDING_BYTES = 64 * 1024 * 1024
 SETTLE = 4_096  # records between two looks at the acks
+LARGE = 64 * 1024  # bytes; the contract's limit of a body
 MAX_RECORD = 8 * 1024 * 1024  # above what brokers take by default: theirs is the limit that counts
 DELIVERY_SECONDS = 30.0  # without an ack for so long the broker counts as gone
 LINGER_MS = 50
@@ -112,20 +113,22 @@ class Sender:
         self._pending_bytes = 0
         self._kafka_error = KafkaError
         self.outcome = Outcome()
+        self._options = {
+            "bootstrap_servers": brokers.split(","),
+            "linger_ms": linger_ms,
+            "batch_size": 512 * 1024,
+            "max_request_size": MAX_RECORD,
+            "compression_type": "lz4" if has_lz4() else None,
+            "delivery_timeout_ms": round(DELIVERY_SECONDS * 1000),
+            "request_timeout_ms": round(DELIVERY_SECONDS * 500),
+            "max_block_ms": round(DELIVERY_SECONDS * 1000),
+            "allow_auto_create_topics": False,
+            "metrics_enabled": False,
+        }
+        self._large: Any = None
         with broker.told(brokers):
             # Idempotent by default: acks=all, and the order within a partition survives a retry.
-            self._producer = KafkaProducer(
-                bootstrap_servers=brokers.split(","),
-                linger_ms=linger_ms,
-                batch_size=512 * 1024,
-                max_request_size=MAX_RECORD,
-                compression_type="lz4" if has_lz4() else None,
-                delivery_timeout_ms=round(DELIVERY_SECONDS * 1000),
-                request_timeout_ms=round(DELIVERY_SECONDS * 500),
-                max_block_ms=round(DELIVERY_SECONDS * 1000),
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
+            self._producer = KafkaProducer(**self._options)
 
     def __enter__(self) -> "Sender":
         return self
@@ -138,22 +141,44 @@ class Sender:
     def close(self) -> None:
         """Lets go of the connection; what was not flushed is given two seconds."""
         self._producer.close(timeout=2)
+        if self._large is not None:
+            self._large.close(timeout=2)
 
     def send(self, topic: str, key: bytes, value: bytes, line: int = 0) -> None:
         """Hands one record over; waits only where PENDING records or PENDING_BYTES are not yet acked."""
+        large = len(value) > LARGE
         try:
-            future = self._producer.send(topic, value, key, HEADERS, partition_of(key, self._counts[topic]))
+            future = (self._alone() if large else self._producer).send(
+                topic, value, key, HEADERS, partition_of(key, self._counts[topic])
+            )
         except self._kafka_error as error:
             self._failed(line, error)
             return
         size = len(value)
         self._pending.append((future, line, size))
         self._pending_bytes += size
-        if self._pending_bytes > PENDING_BYTES or len(self._pending) > PENDING:
+        if large:
+            self._settle(len(self._pending))
+        elif self._pending_bytes > PENDING_BYTES or len(self._pending) > PENDING:
             self._settle(SETTLE)
         elif not len(self._pending) % SETTLE:
             while self._pending and self._pending[0][0].is_done:
                 self._settle(1)
+
+    def _alone(self) -> Any:
+        """The producer of large records: one at a time, after all before it, and not idempotent.
+
+        kafka-python's idempotent producer (3.0.12) takes the refusal of one large record for fatal, and fails all
+        that comes after it with the same error. A record that is sent twice is a duplicate, which counts once.
+        """
+        from kafka import KafkaProducer
+
+        self.flush()
+        if self._large is None:
+            self._large = KafkaProducer(
+                **self._options | {"enable_idempotence": False, "acks": "all", "linger_ms": 0}
+            )
+        return self._large
 
     def flush(self) -> Outcome:
         """Returns when every record is acked or has failed."""
