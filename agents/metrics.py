@@ -26,6 +26,7 @@ from streams.catalogue import Catalogue
 from streams.events import SECOND
 from streams.intervals import mean_interval, nps_interval
 from streams.journal import Head
+from streams.route import fingerprint
 from streams.view import View, view
 from streams.windows import WINDOWS
 
@@ -213,7 +214,9 @@ class ReadingCollector(Collector):
             clock.add_metric([], min(clocks) / SECOND)
         build = GaugeMetricFamily(names.BUILD_INFO, "The version that runs.", labels=["version"])
         build.add_metric([importlib.metadata.version("molehill")], 1)
-        yield from (received, accepted, duplicates, rejected, late, watermark, lag, clock, build)
+        runs = GaugeMetricFamily(names.CATALOGUE_INFO, "The catalogue that runs.", labels=["name", "fingerprint"])
+        runs.add_metric([self.catalogue.name, fingerprint(self.catalogue)], 1)
+        yield from (received, accepted, duplicates, rejected, late, watermark, lag, clock, build, runs)
 
     def _operation(self) -> Iterator[Metric]:
         o = self.reading.operation

@@ -17,6 +17,11 @@ def partition_of(moment: str, partitions: int) -> int:
     return zlib.crc32(moment.encode()) % partitions
 
 
+def fingerprint(catalogue: Catalogue) -> str:
+    """8 hex digits that differ where two catalogues do: what runs against what rules were generated from."""
+    return f"{zlib.crc32(repr(catalogue).encode()):08x}"
+
+
 class Measured:
     """One moment as it is measured. `codes` is a cache of what its events' keys stand for."""
 
