@@ -16,6 +16,7 @@ from streams import names
 from streams.cells import Cells, keys
 from streams.clock import Clock, Progress, Source
 from streams.events import SECOND
+from streams.judging import Judging
 from streams.route import Routes, segment_of
 from streams.signals import bad, good
 from streams.windows import BUCKET_S, NONE, Ints, Mask, Windows
@@ -51,6 +52,7 @@ class Health:
         self.totals = NONE
         self.admitted: dict[str, dict[str, None]] = {}  # "" or "moment\0dimension" → names, first come
         self.windows = Windows(int(routes.catalogue.budget_period))
+        self.judging = Judging(routes, partition)
         self.workers: dict[str, int] = {}  # worker → the wall time of its last frontier
         for moment in routes.catalogue.moments:
             if routes.owner(moment) == partition:
@@ -74,6 +76,7 @@ class Health:
         if i is None:
             i = self.lanes[lane] = len(self.names)
             self.names.append(lane)
+            self.judging.lane(i, lane)
             self.totals = _grown(self.totals, len(self.names))
             if lane[2][-1] in "+-":  # a signal's two lanes come together
                 self._lane((lane[0], lane[1], good(lane[2][:-1])))
@@ -122,7 +125,7 @@ class Health:
             self.workers[message.worker] = message.wall
             for topic, partition, watermark, idle in message.sources:
                 self.clock.report((topic, partition), Progress(watermark, idle))
-            self.windows.advance(self.clock.advance(message.wall))
+            self._advance(message.wall)
             return
         source = (message.topic, message.partition)
         known = self.sources.setdefault(source, Known())
@@ -141,7 +144,12 @@ class Health:
         known.closed = max(known.closed, message.floor // BUCKET)
         known.cells.evict(known.closed)
         self.clock.report(source, Progress(message.watermark, idle=False))
-        self.windows.advance(self.clock.advance())
+        self._advance()
+
+    def _advance(self, wall: int | None = None) -> None:
+        now = self.clock.advance(wall)
+        self.windows.advance(now)
+        self.judging.advance(now // SECOND)
 
     def _merge(self, known: Known, message: Tallies, told: Mask) -> None:
         """Adds what is new in a message; `told` are the lanes of which this source has told before."""
@@ -156,7 +164,10 @@ class Health:
         due = (changes.buckets >= known.closed) | ~told[changes.cell_lanes]
         buckets, lanes = changes.buckets[due], changes.cell_lanes[due]
         grown = known.cells.raise_to(keys(buckets, lanes), changes.cells[due])
-        self.windows.add(buckets * BUCKET_S, self.target[lanes], grown, len(self.names))
+        lanes = self.target[lanes]
+        self.judging.steps.add(buckets, lanes, grown)
+        seen = ~self.judging.steps.late(lanes)
+        self.windows.add(buckets[seen] * BUCKET_S, lanes[seen], grown[seen], len(self.names))
 
     # Snapshots
 
@@ -178,6 +189,7 @@ class Health:
                 self.offset, list(self.raw), self.admitted, sources, self.clock.now,
                 [(*s, p.watermark, p.idle) for s, p in self.clock.sources.items()],
                 self.names, _bytes(self.totals), _bytes(self.target), rings, self.workers,
+                self.judging.steps.through, self.judging.dump(), *map(_bytes, self.judging.steps.waiting()),
             )
         )  # fmt: skip
 
@@ -215,6 +227,9 @@ class Health:
                 starts, columns, values = map(_ints, kept[ring.resolution_s])
                 ring.add(starts, lanes[columns], values, len(self.names))
         self.windows.width = len(self.names)
+        self.judging.load(old.judged, old.judges)
+        buckets, columns, values = map(_ints, (old.waiting_buckets, old.waiting_lanes, old.waiting_values))
+        self.judging.steps.add(buckets, lanes[columns], values)
 
 
 class _Snapshot(msgspec.Struct, array_like=True):
@@ -229,6 +244,11 @@ class _Snapshot(msgspec.Struct, array_like=True):
     target: bytes
     rings: list[tuple[int, bytes, bytes, bytes]]
     workers: dict[str, int]
+    judged: int = 0
+    judges: dict[str, bytes] = {}
+    waiting_buckets: bytes = b""
+    waiting_lanes: bytes = b""
+    waiting_values: bytes = b""
 
 
 def _grown(a: Ints, size: int) -> Ints:

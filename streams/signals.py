@@ -38,6 +38,11 @@ def bad(signal: str) -> str:
     return signal + "-"
 
 
+# After a field: events that came late and so left the step of their time, or came in the step of their arrival.
+LEFT: Final = "<"
+CAME: Final = ">"
+
+
 def wait_bounds(signal: Signal | None) -> tuple[float, ...]:
     """The histogram's upper bounds in seconds for a moment's `wait` signal; none without the signal."""
     if signal is None or signal.within is None:

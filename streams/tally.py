@@ -36,6 +36,8 @@ from streams.journal import FEW_IDS, Flush, Head, Restored
 from streams.ledger import Ledger
 from streams.route import Key, Measured, Routes, segment_of
 from streams.signals import (
+    CAME,
+    LEFT,
     WAIT_SUM,
     Amounts,
     answer_fields,
@@ -93,6 +95,7 @@ class Tally:
         self.waits: dict[str, int] = {}  # moment → milliseconds
         self.code_lanes: list[Ints] = []
         self.code_amounts: list[Ints] = []
+        self.twins: dict[int, int] = {}  # code → the second of the two codes that its late events have besides
         self.whole = False  # send everything with the next flush
 
     def run(self, records: Sequence[Record], now: int) -> list[Refused]:
@@ -177,7 +180,10 @@ class Tally:
             if code is None:
                 code = self._code(measured, key, event)
             if code:
-                self.buffer.append(at // BUCKET << CODE_BITS | code)
+                bucket = at // BUCKET
+                self.buffer.append(bucket << CODE_BITS | code)
+                if at < watermark and bucket < (arrival := watermark // BUCKET):
+                    self._belated(code, bucket, arrival)
                 if measured.bounds:
                     self._wait(event)
         self.offset = records[-1].offset
@@ -217,7 +223,7 @@ class Tally:
             return 0
         if len(self.code_lanes) >= MAX_CODES:
             self._collect()
-            self.code_lanes, self.code_amounts = [], []
+            self.code_lanes, self.code_amounts, self.twins = [], [], {}
             for m in self.measured.values():
                 m.codes.clear()
         lane = self.ledger.lane
@@ -229,6 +235,21 @@ class Tally:
         self.code_amounts.append(np.fromiter(amounts.values(), np.int64, len(amounts)))
         code = measured.codes[key] = len(self.code_lanes)
         return code
+
+    def _belated(self, code: int, bucket: int, arrival: int) -> None:
+        """A late event counts in the windows of its time, and is judged when it came (streams/judging.py)."""
+        twins = self.twins.get(code)
+        if twins is None:
+            mine, amounts = self.code_lanes[code - 1], self.code_amounts[code - 1]
+            lanes = [self.ledger.names[i] for i in mine.tolist()]
+            judged = [i for i, lane in enumerate(lanes) if lane[2][-1] in "+-"]
+            for mark in (LEFT, CAME):
+                late = [self.ledger.lane((m, s, f + mark)) for m, s, f in (lanes[i] for i in judged)]
+                self.code_lanes.append(np.array(late, np.int64))
+                self.code_amounts.append(amounts[judged])
+            twins = self.twins[code] = len(self.code_lanes)
+        self.buffer.append(bucket << CODE_BITS | (twins - 1))
+        self.buffer.append(arrival << CODE_BITS | twins)
 
     def _segments(self, moment: str, event: Event) -> list[str]:
         voice = event.data.voice if isinstance(event, Answer) else "customer"

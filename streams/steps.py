@@ -1,0 +1,129 @@
+"""What each step of event time saw of one tallies partition's moments, for the judges.
+
+What a judgement sees is a function of each source's events in their order, never of where a flush was cut: an
+event belongs to the step in which it *arrived*, that of its source topic-partition's watermark. On time that is
+the step of its own time. A late one was counted there too, and says so by two more fields (`signals.LEFT`,
+`signals.CAME`): what left the step of its time, and what came in that of its arrival. A step is judged once, when
+the clock has passed its end; what still turns up for it (a source that was idle) is judged with the next one.
+
+        step of 10 s     on time    left    came       judged
+        12:00:00            7        -2       0           5
+        12:00:10            4         0      +2           6     the two were sent late, and known only now
+"""
+
+import numpy as np
+
+from streams.detect import Count
+from streams.route import Routes
+from streams.signals import CAME, LEFT
+from streams.windows import BUCKET_S, NONE, Ints, Mask
+from streams.wire import Lane
+
+
+class Steps:
+    """Counts that wait for their step. `through` is the end of the last step that was taken, in seconds."""
+
+    def __init__(self, routes: Routes, partition: int) -> None:
+        self.routes = routes
+        self.partition = partition
+        self.through = 0
+        self._series: dict[tuple[str, str, str], int] = {}  # moment, segment, signal
+        self._names: list[tuple[str, str, str]] = []
+        self._order = NONE  # of the series, by name
+        self._of = np.zeros((3, 64), np.int64)  # by lane: 2 × series + bad, or -1; its sign; whether it is late
+        self._waiting: list[tuple[int, Ints, Ints, Ints]] = []  # first bucket; buckets, lanes, values
+
+    def lane(self, i: int, lane: Lane) -> None:
+        """Tells what a lane counts."""
+        if i >= self._of.shape[1]:
+            self._of = np.concatenate((self._of, np.zeros_like(self._of)), axis=1)
+        moment, segment, field = lane
+        late = field[-1] in (LEFT, CAME)
+        sign = -1 if field[-1] == LEFT else 1
+        field = field[:-1] if late else field
+        if (
+            field[-1] not in "+-"
+            or field[:-1] not in self.routes.signals(moment)
+            or self.routes.owner(moment) != self.partition
+        ):
+            self._of[:, i] = -1, sign, late
+            return
+        key = moment, segment, field[:-1]
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = len(self._names)
+            self._names.append(key)
+        self._of[:, i] = 2 * series + (field[-1] == "-"), sign, late
+
+    def late(self, lanes: Ints) -> Mask:
+        """Which lanes only say what was late: no window has them."""
+        late: Mask = self._of[2, lanes] == 1
+        return late
+
+    def add(self, buckets: Ints, lanes: Ints, values: Ints) -> None:
+        """Takes what cells grew by."""
+        mine = self._of[0, lanes] >= 0
+        if mine.any():
+            buckets = buckets[mine]
+            self._waiting.append((int(buckets.min()), buckets, lanes[mine], values[mine]))
+
+    def take(self, end: int) -> dict[str, list[tuple[int, list[Count]]]]:
+        """By moment the steps that end at or before `end` and saw anything: (end of step, counts), in order."""
+        steps: dict[str, list[tuple[int, list[Count]]]] = {}
+        for at, moment, count in self._due(end):
+            mine = steps.setdefault(moment, [])
+            if not mine or mine[-1][0] != at:
+                mine.append((at, []))
+            mine[-1][1].append(count)
+        self.through = end
+        return steps
+
+    def _due(self, end: int) -> list[tuple[int, str, Count]]:
+        """The counts of the steps up to `end`: (end of step, moment, count), in the order of steps and names."""
+        due = [w for w in self._waiting if w[0] * BUCKET_S < end]
+        if not due:
+            return []
+        self._waiting = [w for w in self._waiting if w[0] * BUCKET_S >= end]
+        buckets, lanes, values = (np.concatenate([w[i] for w in due]) for i in (1, 2, 3))
+        later = buckets * BUCKET_S >= end
+        if later.any():
+            kept = buckets[later]
+            self._waiting.append((int(kept.min()), kept, lanes[later], values[later]))
+            buckets, lanes, values = buckets[~later], lanes[~later], values[~later]
+        if len(self._order) < len(self._names):
+            self._order = np.array(sorted(range(len(self._names)), key=self._names.__getitem__), np.int64)
+        order = self._order
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        of, sign, _ = self._of[:, lanes]
+        steps = np.maximum(buckets, self.through // BUCKET_S)
+        first = int(steps.min())
+        keys = ((steps - first) * len(order) + rank[of >> 1]) << 1 | of & 1
+        found, at = np.unique(keys, return_inverse=True)
+        sums = np.bincount(at, values * sign).astype(np.int64)
+        return self._counts(found[sums > 0], sums[sums > 0], order, first)
+
+    def _counts(self, keys: Ints, sums: Ints, order: Ints, first: int) -> list[tuple[int, str, Count]]:
+        previous, good = -1, 0
+        both = keys >> 1
+        ends = ((both // len(order)) + first + 1) * BUCKET_S
+        series = order[both % len(order)]
+        out: list[tuple[int, str, Count]] = []
+        for one, is_bad, n, at, i in zip(
+            both.tolist(), (keys & 1).tolist(), sums.tolist(), ends.tolist(), series.tolist(), strict=True
+        ):
+            moment, segment, signal = self._names[i]
+            if is_bad and one == previous:
+                out[-1] = at, moment, (segment, signal, good, n)
+            else:
+                good = 0 if is_bad else n
+                out.append((at, moment, (segment, signal, good, n if is_bad else 0)))
+            previous = one
+        return out
+
+    def waiting(self) -> tuple[Ints, Ints, Ints]:
+        """Buckets, lanes, values of all that is not judged yet."""
+        if not self._waiting:
+            return NONE, NONE, NONE
+        buckets, lanes, values = (np.concatenate([w[i] for w in self._waiting]) for i in (1, 2, 3))
+        return buckets, lanes, values

@@ -1,0 +1,124 @@
+"""What a judgement sees: each event once, in the step in which its source's watermark let it arrive."""
+
+from collections import Counter
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.events import SECOND
+from streams.health import Health
+from streams.route import Routes
+from tests.core import (
+    SOURCES,
+    Event,
+    Pipeline,
+    Record,
+    catalogue,
+    distinct,
+    events_of,
+    micros_of,
+    records,
+    routes,
+    segments_of,
+    touchpoint,
+    verdicts,
+)
+
+Step = tuple[int, str, str, str]  # end of the step, moment, segment, signal
+LATENESS = 3600 * SECOND
+near_s = st.one_of(st.integers(0, 90), st.integers(0, 4000)).map(float)
+
+
+class Recorded(Health):
+    """A health that keeps what its judges would be shown."""
+
+    def __init__(self, routes: Routes, partition: int, expected: int) -> None:
+        self.shown: Counter[tuple[Step, str]] = Counter()
+        super().__init__(routes, partition, expected)
+
+    def _advance(self, wall: int | None = None) -> None:
+        now = self.clock.advance(wall) // SECOND // 10 * 10
+        if now <= self.judging.steps.through:
+            return
+        for moment, steps in self.judging.steps.take(now).items():
+            assert [at for at, _ in steps] == sorted({at for at, _ in steps})
+            for at, counts in steps:
+                assert [c[:2] for c in counts] == sorted({c[:2] for c in counts})
+                for segment, signal, good, bad in counts:
+                    self.shown[(at, moment, segment, signal), "good"] += good
+                    self.shown[(at, moment, segment, signal), "bad"] += bad
+
+
+def shown(pipeline: Pipeline) -> tuple[Counter[tuple[Step, str]], int]:
+    """All that the judges of all partitions see, and the clock, in seconds."""
+    out: Counter[tuple[Step, str]] = Counter()
+    clock = 0
+    for partition, log in pipeline.tallies.items():
+        health = Recorded(pipeline.routes, partition, len(pipeline.sources))
+        for offset, message in enumerate(log):
+            health.apply(offset, message)
+        out += health.shown
+        clock = health.clock.now // SECOND
+    return out, clock
+
+
+def expected(sources: dict[tuple[str, int], list[Event]], clock: int) -> Counter[tuple[Step, str]]:
+    """The same by a plain loop over each source's events."""
+    rules = catalogue()
+    out: Counter[tuple[Step, str]] = Counter()
+    for events in sources.values():
+        mark = None
+        for e in events:
+            at = micros_of(e["time"])
+            if mark is not None and at < mark - LATENESS:
+                continue
+            mark = at if mark is None else max(mark, at)
+            step = mark // SECOND // 10 * 10 + 10
+            if step <= clock:
+                for signal, result in verdicts(e, rules).items():
+                    for segment in segments_of(e, rules):
+                        out[(step, e["data"]["moment"], segment, signal), result] += 1
+    return out
+
+
+@st.composite
+def loads(draw: st.DrawFn) -> tuple[dict[tuple[str, int], list[Event]], list[Any]]:
+    some = {tp: distinct(draw(st.lists(events_of(tp[0], near_s), max_size=12))) for tp in SOURCES}
+    cuts = draw(st.lists(st.tuples(st.sampled_from(SOURCES), st.integers(1, 5), st.booleans()), max_size=25))
+    return some, cuts
+
+
+@settings(max_examples=150, deadline=None)
+@given(loads(), st.booleans())
+def test_a_judgement_sees_each_event_in_the_step_of_its_arrival_wherever_flushes_are_cut(
+    load: tuple[dict[tuple[str, int], list[Event]], list[Any]], chunked: bool
+) -> None:
+    some, cuts = load
+    pipeline = Pipeline(routes(), {tp: records(events) for tp, events in some.items()}, chunked)
+    for tp, n, restart in cuts:
+        pipeline.feed(tp, n)
+        if restart:
+            pipeline.restart(tp)
+        else:
+            pipeline.flush(tp)
+    pipeline.finish()
+    pipeline.frontier(idle=True)
+    found, clock = shown(pipeline)
+    assert found == expected(some, clock)
+
+
+def test_a_late_event_is_judged_when_it_came_and_counts_in_the_window_of_its_time() -> None:
+    """
+    bucket      0:00:00   0:00:10   0:00:20   0:00:30
+    on time     1 good              1 good    (30 s ends the step before)
+    late                            1 bad, of 0:00:05
+    """
+    events = [touchpoint("1", 5), touchpoint("2", 25), touchpoint("3", 5, outcome="failed"), touchpoint("4", 30)]
+    sources: dict[tuple[str, int], list[Record]] = {tp: [] for tp in SOURCES} | {SOURCES[0]: records(events)}
+    pipeline = Pipeline(routes(), sources)
+    pipeline.finish()
+    pipeline.frontier(idle=True)
+    found, _ = shown(pipeline)
+    steps = sorted((s[0] % 3600, r, n) for (s, r), n in found.items() if s[2:] == ("all", "outcome"))
+    assert steps == [(10, "good", 1), (30, "bad", 1), (30, "good", 1)]
