@@ -299,7 +299,14 @@ class Failures:
 
 
 @cli.command()
-@click.option("--format", "form", type=click.Choice(["jsonschema"]), default="jsonschema", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonschema", "asyncapi"]),
+    default="jsonschema",
+    show_default=True,
+    help="JSON Schema of an event, or AsyncAPI 3.0 of all topics.",
+)
 def schema(form: str) -> None:
     """Print the event contract.
 
@@ -309,9 +316,11 @@ def schema(form: str) -> None:
     """
     import orjson
 
+    from streams.asyncapi import asyncapi
     from streams.schema import json_schema
 
-    click.echo(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2))
+    found = json_schema() if form == "jsonschema" else asyncapi(installed_version())
+    click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

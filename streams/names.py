@@ -5,10 +5,12 @@ from typing import Final
 TOUCHPOINTS: Final = "cx.touchpoints"
 FEEDBACK: Final = "cx.feedback"
 DEAD_LETTERS: Final = "cx.dead-letters"
+MOLES_TOPIC: Final = "cx.moles"
 
 TOUCHPOINT: Final = "cx.touchpoint"
 ANSWER: Final = "cx.feedback"
 SURVEY: Final = "cx.survey"
+MOLE: Final = "cx.mole"
 
 ALL: Final = "all"
 OTHER: Final = "other"

@@ -1,20 +1,18 @@
 """The event contract as JSON Schema, derived from the structs that the decoder uses."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from streams import names
-from streams.events import SCALES, Answer, Survey, Touchpoint
+from streams.events import SCALES, Answer, Survey, SurveyKind, Touchpoint
 
 TITLE = "molehill: CloudEvents of customer experience"
 
 
-def json_schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of one event: any of the three types. Unknown fields are accepted."""
-    (ref,), definitions = msgspec.json.schema_components(
-        [Touchpoint | Answer | Survey], ref_template="#/$defs/{name}"
-    )
+def components(template: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the schema of one event, any of the three types; the definitions that it refers to by `template`)."""
+    (ref,), definitions = msgspec.json.schema_components([Touchpoint | Answer | Survey], ref_template=template)
     segment = {
         "type": "object",
         "additionalProperties": {"type": "string"},
@@ -28,8 +26,14 @@ def json_schema() -> dict[str, Any]:
             "if": {"properties": {"survey": {"const": survey}}},
             "then": {"properties": {"score": {"anyOf": [{"type": "null"}, _scale(survey)]}}},
         }
-        for survey in ("csat", "nps", "ces", "rating", "complaint", "praise")
+        for survey in get_args(SurveyKind)
     ]
+    return ref, definitions
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema 2020-12 of one event: any of the three types. Unknown fields are accepted."""
+    ref, definitions = components("#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": TITLE,

@@ -14,6 +14,8 @@ APT_PACKAGES = {
     "docker-compose": "docker-compose",
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
+    "node": "nodejs",
+    "npm": "npm",
     "promtool": "prometheus",
 }
 
