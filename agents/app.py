@@ -107,11 +107,6 @@ class Molehill:
             return  # nobody else could have had them, and its end offsets are wrong (agents/embedded.py)
         self.assignments += 1
         self.ingest.sources, self.health.owned = {}, {}
-        recovery = app.tables.recovery
-        for tp in list(recovery.active_offsets):
-            recovery.active_offsets.pop(tp)
-        for table in app.tables.values():
-            table.data.rows.clear()
 
     async def _on_recovered(self) -> None:
         """Faust neither cancels this at the next rebalance nor looks at what it raises."""

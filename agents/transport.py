@@ -1,9 +1,9 @@
 """Faust's transport with two changes: a fetch arrives as one event, and positions come from our own state.
 
 One Faust event for each fetched batch of a partition: `event.value` is the list of aiokafka's records. Groups,
-assignment, recovery and commits stay Faust's. Stock Faust makes an event, a future and several turns of the event
-loop for every message, which caps it at some 4,000 events/s; here those are paid once a fetch. Relies on the
-internals of faust-streaming 0.15.3 and aiokafka 0.14.0, which is why both are pinned.
+assignment, recovery and commits stay Faust's. Each override names the defect that it is for, and the public thread
+about it where there is one. They rely on the internals of faust-streaming 0.15.3 and aiokafka 0.14.0, which is why
+both are pinned; tests/test_overrides.py fails where a later one has changed what they rely on.
 """
 
 import asyncio
@@ -13,17 +13,24 @@ from typing import Any, cast
 
 import faust
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, UnknownTopicOrPartitionError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 SMALL_FETCH = 2000  # records
+METADATA_S = 20.0  # for a broker that comes up; the group's coordinator waits no longer than a session, and asks anew
+METADATA_RETRY_S = 0.25
 LINGER_S = 0.05  # pause after a small fetch: cost is per fetch, at 1,000 events/s 63 % CPU without and 7 % with it
 
 
 class BatchSchema(faust.Schema[Any, Any]):
-    """Passes a batch through undecoded: one bad message must never stop a partition."""
+    """Passes a batch through undecoded.
+
+    Stock Faust decodes a message before an agent sees it: one that it cannot decode ends the agent, with or without
+    a word (github.com/robinhood/faust/issues/586), and so stops a partition.
+    """
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:
         """A batch has no key."""
@@ -40,25 +47,68 @@ class Batch(list[Any]):
     end = 0
 
 
+class BatchCoordinator(GroupCoordinator):
+    """The member of the consumer group, with what must not go unnoticed."""
+
+    thread: "BatchThread"
+
+    async def _do_heartbeat(self) -> bool:
+        """As upstream, and notes each heartbeat that the group's coordinator has answered.
+
+        aiokafka keeps this to itself: a process that stood still past its session goes on as if the partitions were
+        its own until the next answer, while another one already serves and writes them. (No thread found for
+        aiokafka or Faust; the same in github.com/kafka4beam/brod/issues/649.)
+        """
+        answered: bool = await super()._do_heartbeat()
+        if answered:
+            cast(BatchConsumer, self.thread.consumer).heard = time.monotonic()
+        return answered
+
+    async def _perform_assignment(self, response: Any) -> Any:
+        """As upstream, once the metadata have every topic of the group.
+
+        A broker that has just come up answers metadata requests before it knows its topics. A leader that assigns
+        by such an answer leaves them out ("Ignoring missing topic") and everybody without partitions, until the
+        metadata are due again five minutes later. github.com/aio-libs/aiokafka/issues/118 is the same race; the
+        Java client mended it with github.com/apache/kafka/pull/2608.
+        """
+        deadline = time.monotonic() + METADATA_S
+        while True:
+            assignments = await super()._perform_assignment(response)
+            missing = sorted(topic for topic, count in self._metadata_snapshot.items() if not count)
+            if not missing:
+                return assignments
+            if time.monotonic() > deadline:
+                raise UnknownTopicOrPartitionError(f"the broker does not know {', '.join(missing)}")
+            await asyncio.sleep(METADATA_RETRY_S)
+            await self._client.force_metadata_update()
+
+    async def _push_error_to_user(self, exc: BaseException) -> None:
+        """Ends the worker.
+
+        aiokafka stops all coordination until somebody calls `check_errors`, which Faust never does: a worker that
+        is no member of its group any more hangs for ever. (github.com/robinhood/faust/issues/259)
+        """
+        await self.thread.crash(exc)
+        await super()._push_error_to_user(exc)
+
+
 class BatchThread(driver.AIOKafkaConsumerThread):
     """Fetches without making a ConsumerRecord for each message."""
 
     async def on_start(self) -> None:
-        """As upstream, and notes each heartbeat that the group's coordinator has answered."""
+        """As upstream, with our coordinator: aiokafka has no other way to give it one."""
         await super().on_start()
         coordinator = cast(Any, self._consumer)._coordinator
-        beat = coordinator._do_heartbeat
-
-        async def noted() -> bool:
-            answered: bool = await beat()
-            if answered:
-                cast(BatchConsumer, self.consumer).heard = time.monotonic()
-            return answered
-
-        coordinator._do_heartbeat = noted
+        coordinator.thread = self
+        coordinator.__class__ = BatchCoordinator
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """As upstream, but an aborted transaction's records are not read (upstream reads uncommitted)."""
+        """As upstream, but an aborted transaction's records are not read.
+
+        Faust reads committed records only with `processing_guarantee="exactly_once"`, which loses events of its own
+        (github.com/robinhood/faust/issues/340), and has no setting for it (no thread found).
+        """
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         return consumer
@@ -70,7 +120,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> Mapping[Any, list[Any]]:
-        """As aiokafka's `Fetcher.fetched_records`, for the records as its C parser made them."""
+        """As aiokafka's `Fetcher.fetched_records`, for the records as its C parser made them.
+
+        Stock Faust pays for a ConsumerRecord, an event and several turns of the event loop with every message, some
+        4,000/s; a plain consumer is ten times as fast (github.com/robinhood/faust/issues/563).
+        """
         if not self.consumer.flow_active:
             return {}
         fetcher = consumer._fetcher
@@ -161,10 +215,19 @@ class BatchConsumer(driver.Consumer):
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """To where our state is. Committed offsets only serve to show lag: state is what must not be missed."""
+        """To where our state is; committed offsets only serve to show lag.
+
+        Stock Faust begins at the committed offset, which the state of a killed worker is ahead of or behind: counts
+        go wrong, exactly_once or not (github.com/robinhood/faust/issues/340).
+        """
         await super().perform_seek()
         for tp, offset in self.positions(self.assignment()).items():
             await self._restart(tp, offset)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """As upstream, which recovery seeks its changelogs by: they too are to begin where they were asked to."""
+        self.expected.update(partitions)
+        await super().seek_wait(partitions)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """As upstream; being assigned is as good as a heartbeat."""
@@ -187,10 +250,9 @@ class BatchConsumer(driver.Consumer):
         """Whether a batch begins where the last one ended.
 
         aiokafka prefetches from the committed offset while tables recover, and Faust hands that out before it
-        seeks: a state that began there would miss what lies between.
+        seeks: a state that began there would miss what lies between. What was fetched for the assignment before is
+        handed out too. (github.com/faust-streaming/faust/issues/221 and 216, mended there for single messages)
         """
-        if self._is_changelog_tp(tp):
-            return True
         expected = self.expected.get(tp)
         if expected is None:
             return False
@@ -202,7 +264,12 @@ class BatchConsumer(driver.Consumer):
         return True
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        """One message for each partition that a fetch brought records of."""
+        """One message for each partition that a fetch brought records of; see `BatchThread._fetch_records`.
+
+        A changelog's message bears the offset that the batch ends before, and is made for an empty batch too:
+        recovery waits for the last offset of the log, which compaction and markers may have left without a record
+        (github.com/faust-streaming/faust/issues/176, 597).
+        """
         records, active = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
@@ -213,26 +280,30 @@ class BatchConsumer(driver.Consumer):
             except Exception as e:  # as upstream: a rebalance is under way, and ends with a seek of its own
                 self.log.warning("seek while the flow is stopped: %r", e)
             return
-        for tp, batch in records.items():
+        for tp, batch in cast(Mapping[Any, Batch], records).items():
             if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
                 return
             tp = TP(tp.topic, tp.partition)
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
-            if await self._in_order(tp, cast(Batch, batch)) and batch:
-                last = batch[-1]
-                self._read_offset[tp] = last.offset - 1  # a batch is not a gap (see _new_offset)
-                self.delivered[tp] = last.offset
+            changelog = self._is_changelog_tp(tp)
+            if await self._in_order(tp, batch) and (batch or changelog):
+                offset = batch.end - 1 if changelog else batch[-1].offset
+                at, kind = (batch[-1].timestamp / 1000.0, batch[-1].timestamp_type) if batch else (0.0, 0)
+                self._read_offset[tp] = offset - 1  # a batch is not a gap (see _new_offset)
+                self.delivered[tp] = offset
                 yield tp, ConsumerMessage(
-                    tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
+                    tp.topic, tp.partition, offset, at, kind,
                     cast(Any, []), None, cast(Any, batch), None, 0, 0, tp, generation_id=generation,
                 )  # fmt: skip
 
     def _new_offset(self, tp: TP) -> int | None:
         """Nothing: commits follow our state (`commit_state`), not acks.
 
-        Upstream expands the gaps between acks into lists, after which commits crawl; and forgets a commit that
-        failed, so that lag stays until the next event.
+        Upstream expands the gaps between acks into lists, after which commits crawl
+        (github.com/robinhood/faust/issues/401), commits past what is still being worked on
+        (github.com/faust-streaming/faust/issues/606), and forgets a commit that failed, so that lag stays until the
+        next event (github.com/faust-streaming/faust/issues/611).
         """
         self._acked[tp].clear()
         self._acked_index[tp].clear()
@@ -245,7 +316,11 @@ class BatchConsumer(driver.Consumer):
             self.committed.update(due)
 
     def progress(self, tp: TP) -> tuple[int | None, int | None]:
-        """Position and end offset of an assigned partition; None where no fetch has told yet."""
+        """Position and end offset of an assigned partition; None where no fetch has told yet.
+
+        Upstream's `highwater` is a lookup that fails for a partition that has just gone, and counts records of open
+        transactions that `read_committed` cannot read yet (no thread found).
+        """
         consumer: Any = self._thread._consumer
         assignment = consumer._subscription.subscription and consumer._subscription.subscription.assignment
         if assignment is None or tp not in assignment.tps:

@@ -12,6 +12,7 @@ MORTAL is `what:n`; the process ends with `DEAD` at the n-th time:
     ingest      the ingest agent raises (once)
     health      the health agent raises (once)
     dawdle      no death: each tallies record that is sent again while loading takes n tenths of a second
+    blind       no death: the first n answers about topics say that there are none, as a young broker's do
 MORTAL_SET changes constants, `module.NAME=number`, comma-separated: rare things become frequent.
 """
 
@@ -20,6 +21,9 @@ import importlib
 import os
 from collections.abc import Callable
 from typing import Any
+
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 import agents.health
 import agents.ingest
@@ -79,6 +83,8 @@ def arm(death: Death) -> None:
         _arm_agent(death)
     elif death.what == "dawdle":
         _arm_load(death)
+    elif death.what == "blind":
+        _arm_metadata(death)
     else:
         raise SystemExit(f"MORTAL: {death.what}?")
 
@@ -160,6 +166,18 @@ def _arm_load(death: Death) -> None:
 
     replace(agents.ingest.Ingest, "load", slow_load)
     replace(Outbox, "send", slow_send)
+
+
+def _arm_metadata(death: Death) -> None:
+    update = ClusterMetadata.update_metadata
+
+    def blind(self: Any, metadata: Any) -> None:
+        if metadata.topics and death.left > 0:
+            death.left -= 1
+            metadata.topics = [(UnknownTopicOrPartitionError.errno, t[1], t[2], []) for t in metadata.topics]
+        update(self, metadata)
+
+    replace(ClusterMetadata, "update_metadata", blind)
 
 
 def replace(owner: Any, name: str, value: Any) -> None:
