@@ -260,6 +260,7 @@ def with_coordinator(
     async def run() -> None:
         client = AIOKafkaClient(bootstrap_servers="127.0.0.1:9")
         subscription = SubscriptionState()
+        subscription.register_fetch_waiters(set())  # a fetcher's
         coordinator: Any = GroupCoordinator(client, subscription, assignors=(assignor,), enable_auto_commit=False)
         crashed = Crashed()
         coordinator.thread = crashed
