@@ -32,6 +32,7 @@ class Elsewhere(NamedTuple):
 ELSEWHERE: Final = {
     "worker": Elsewhere("agents.worker:worker", "Run one worker; more of them share the partitions."),
     "demo": Elsewhere("agents.demo:demo", "A broker, a worker and a simulated shop with moles."),
+    "generate": Elsewhere("agents.generate:generate", "Prometheus rules, Alertmanager config, Grafana dashboards."),
 }
 
 

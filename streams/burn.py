@@ -1,0 +1,54 @@
+"""Multi-window burn rates, where the evidence bears them out: what makes a case a `burn`.
+
+Pairs by the Google SRE Workbook, chapter 5: a factor is share × period / long window, so that other periods than
+30 days derive theirs. A burn cannot exceed 1 / (1 − objective), so a factor is capped at 0.8 of that.
+"""
+
+from typing import Final, NamedTuple
+
+from streams.evidence import MIN_BAD, wilson_low
+from streams.series import DAY_S, HOUR_S, Series
+
+CAP: Final = 0.8
+
+
+class Pair(NamedTuple):
+    """Windows in seconds; `share` of the period's budget that is gone once the long one burnt so."""
+
+    long_s: int
+    short_s: int
+    share: float
+
+
+PAIRS: Final = (
+    Pair(HOUR_S, 300, 0.02),
+    Pair(6 * HOUR_S, 1800, 0.05),
+    Pair(DAY_S, 2 * HOUR_S, 0.1),
+    Pair(3 * DAY_S, 6 * HOUR_S, 0.1),
+)
+
+
+def factor(pair: Pair, objective: float, period_s: float) -> float:
+    """The burn rate of a pair: 14.4, 6, 3 and 1 for 30 days, less where that cannot be reached."""
+    return min(pair.share * period_s / pair.long_s, CAP / (1 - objective))
+
+
+def capped(pair: Pair, objective: float, period_s: float) -> bool:
+    """Whether the factor is the cap: to be shown, for the budget goes faster than the pair's name says."""
+    return pair.share * period_s / pair.long_s > CAP / (1 - objective)
+
+
+def burning(s: Series, objective: float, at: int, period_s: float) -> bool:
+    """Whether a pair's Wilson lower bounds exceed its factor in both windows, with at least three bad in the short.
+
+    Windows are whole blocks of ten minutes here, the running one included.
+    """
+    for pair in PAIRS:
+        least = factor(pair, objective, period_s) * (1 - objective)
+        n, b = s.since(at - pair.short_s)
+        if b < MIN_BAD or wilson_low(b, n) <= least:
+            continue
+        n, b = s.since(at - pair.long_s)
+        if wilson_low(b, n) > least:
+            return True
+    return False
