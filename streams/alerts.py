@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams import names
-from streams.burn import FAST, MIN_BAD, SLOW, Pair
+from streams.burn import Pair
+from streams.evidence import MIN_BAD
 from streams.promql import (
     BAD,
     BUDGET,
     EVENTS,
+    FAST,
     INFO,
     LOW,
     OBJECTIVE,
+    SLOW,
     THRESHOLD,
     bridged,
     number,
+    window,
 )
 
 OVERVIEW, MOMENT, MOLES, PIPELINE, RUNBOOK = (
@@ -76,27 +80,24 @@ def _joined(expr: str) -> str:
 
 def _burning(pair: Pair) -> str:
     """A whole moment burns in both windows, and enough were hurt."""
-    at = f'{THRESHOLD}{{window="{pair.long}"}}'
+    long, short = window(pair.long_s), window(pair.short_s)
+    at = f'> on (moment, signal) {THRESHOLD}{{window="{long}"}}'
     return (
-        f'\n    {LOW}{{window="{pair.long}"}} > on (moment, signal) {at}'
-        f'\n  and on (moment, signal)\n    {LOW}{{window="{pair.short}"}} > on (moment, signal) {at}'
-        f'\n  and on (moment, signal)\n    {BAD}{{window="{pair.long}"}} >= {MIN_BAD}'
+        f'\n    {LOW}{{window="{long}"}} {at}'
+        f'\n  and on (moment, signal)\n    {LOW}{{window="{short}"}} {at}'
+        f'\n  and on (moment, signal)\n    {BAD}{{window="{short}"}} >= {MIN_BAD}'
     )
 
 
 def _segment_burning(pair: Pair) -> str:
     """The same of a segment; not recorded, since segments are many."""
-    at = f'> on (moment, signal) group_left () {THRESHOLD}{{window="{pair.long}"}}'
+    long, short = window(pair.long_s), window(pair.short_s)
+    at = f'> on (moment, signal) group_left () {THRESHOLD}{{window="{long}"}}'
     by = "moment, segment, signal"
-
-    def low(window: str) -> str:
-        return bridged("max", by, names.BURN_LOW, f'{SEGMENTS}, window="{window}"')
-
-    bad = bridged("max", by, names.WINDOW_EVENTS, f'{SEGMENTS}, result="bad", window="{pair.long}"')
-    return (
-        f"\n    {low(pair.long)} {at}\n  and on ({by})\n    {low(pair.short)} {at}"
-        f"\n  and on ({by})\n    {bad} >= {MIN_BAD}"
-    )
+    slow, fast = (bridged("max", by, names.BURN_LOW, f'{SEGMENTS}, window="{w}"') for w in (long, short))
+    bad = bridged("max", by, names.WINDOW_EVENTS, f'{SEGMENTS}, result="bad", window="{short}"')
+    both = f"\n  and on ({by})\n    "
+    return f"\n    {slow} {at}{both}{fast} {at}{both}{bad} >= {MIN_BAD}"
 
 
 def _either(by: str, *burning: str) -> str:

@@ -3,6 +3,11 @@
 from typing import Final
 
 from streams import names
+from streams.burn import CAP, PAIRS, Pair
+from streams.windows import WINDOWS
+
+FAST: Final = PAIRS[:2]  # hours, and a page
+SLOW: Final = PAIRS[2:]  # days, and a ticket
 
 BRIDGE: Final = "2m"
 """Longer than a takeover (30 s) and a scrape interval of up to 30 s before and after it."""
@@ -41,3 +46,18 @@ def number(query: str, *labels: str, shown: str = 'printf "%.0f"') -> str:
 def quoted(text: str) -> str:
     """A PromQL string."""
     return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+
+def window(seconds: int) -> str:
+    """The label of a window."""
+    return next(name for name, length in WINDOWS.items() if length == seconds)
+
+
+def uncapped(pair: Pair, budget_period_s: float) -> float:
+    """The burn rate that uses up the pair's share within its long window; under 1 the promise is kept."""
+    return max(pair.share * budget_period_s / pair.long_s, 1.0)
+
+
+def threshold(pair: Pair, budget_period_s: float, objective: float) -> float:
+    """The same as an objective can reach it."""
+    return min(uncapped(pair, budget_period_s), CAP / (1 - objective))

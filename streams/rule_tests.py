@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 from streams import names
 from streams.alerts import NEARLY_SPENT
 from streams.alerts_pipeline import REFUSED, STALE_S
-from streams.burn import FAST, MIN_BAD, SLOW, Pair, threshold
+from streams.burn import Pair
 from streams.catalogue import TIERS, Catalogue, Moment, Signal
-from streams.promql import quoted
+from streams.evidence import MIN_BAD
+from streams.promql import FAST, SLOW, quoted, threshold, window
 from streams.route import fingerprint
 
 SAMPLES: Final = 3  # moments; of different tiers where the catalogue has them
@@ -43,9 +44,9 @@ class Sample(NamedTuple):
         """Burn rates at a share of the threshold in both windows of a pair."""
         low = f"{threshold(pair, period_s, self.signal.objective) * share:.6g}x{LENGTH}"
         return {
-            self.series(names.BURN_LOW, segment, window=pair.long): low,
-            self.series(names.BURN_LOW, segment, window=pair.short): low,
-            self.series(names.WINDOW_EVENTS, segment, window=pair.long, result="bad"): f"{bad}x{LENGTH}",
+            self.series(names.BURN_LOW, segment, window=window(pair.long_s)): low,
+            self.series(names.BURN_LOW, segment, window=window(pair.short_s)): low,
+            self.series(names.WINDOW_EVENTS, segment, window=window(pair.short_s), result="bad"): f"{bad}x{LENGTH}",
         }
 
 
@@ -160,7 +161,7 @@ def _burns(period_s: float, some: list[Sample]) -> Iterator[Case]:
         return {k: v for s in some for k, v in s.burning(pair, period_s, share, segment, bad).items()}
 
     def one_window(pair: Pair, segment: str = names.ALL) -> Series:
-        shorts = {s.series(names.BURN_LOW, segment, window=pair.short): f"0x{LENGTH}" for s in some}
+        shorts = {s.series(names.BURN_LOW, segment, window=window(pair.short_s)): f"0x{LENGTH}" for s in some}
         return world(pair, 2, segment) | shorts
 
     for alert, pairs, minute, severities, segment in (
@@ -248,9 +249,9 @@ def _takeover(name: str, catalogue: Catalogue, some: list[Sample], workers: tupl
             world |= _described(s, instance, values)
             world[s.series(names.MOLE_ACTIVE, instance=instance, kind="burn", tier=s.moment.tier)] = values
             low = values.replace("1x", f"{threshold(pair, period, s.signal.objective) * 1.01:.6g}x")
-            for window in (pair.long, pair.short):
-                world[s.series(names.BURN_LOW, instance=instance, window=window)] = low
-            bad = s.series(names.WINDOW_EVENTS, instance=instance, window=pair.long, result="bad")
+            for seconds in (pair.long_s, pair.short_s):
+                world[s.series(names.BURN_LOW, instance=instance, window=window(seconds))] = low
+            bad = s.series(names.WINDOW_EVENTS, instance=instance, window=window(pair.short_s), result="bad")
             world[bad] = values.replace("1x", f"{MIN_BAD}x")
     return {
         "name": name,

@@ -11,7 +11,7 @@ from typing import Any
 from streams import names
 from streams.alerts import Alert, customer_alerts
 from streams.alerts_pipeline import pipeline_alerts
-from streams.burn import CAP, FAST, SLOW, factor
+from streams.burn import CAP, PAIRS
 from streams.catalogue import Catalogue
 from streams.promql import (
     BAD,
@@ -28,6 +28,8 @@ from streams.promql import (
     RUNBOOK,
     THRESHOLD,
     bridged,
+    uncapped,
+    window,
 )
 
 Rule = dict[str, Any]
@@ -85,23 +87,22 @@ def _catalogue(catalogue: Catalogue) -> list[Rule]:
         *(
             _record(
                 THRESHOLD,
-                f"clamp_max({CAP} / (1 - {OBJECTIVE}), {factor(pair, catalogue.budget_period):.4g})",
-                window=pair.long,
+                f"clamp_max({CAP} / (1 - {OBJECTIVE}), {uncapped(pair, catalogue.budget_period):.4g})",
+                window=window(pair.long_s),
             )
-            for pair in (*FAST, *SLOW)
+            for pair in PAIRS
         ),
     ]
 
 
 def _health() -> list[Rule]:
     """Of whole moments, which is what pages are about."""
-    long = "|".join(pair.long for pair in (*FAST, *SLOW))
-    matchers = f'segment="all", window=~"{long}"'
     by = "moment, signal, window"
+    both = bridged("max", f"{by}, result", names.WINDOW_EVENTS, 'segment="all"')
     return [
         _record(LOW, bridged("max", by, names.BURN_LOW, 'segment="all"')),
-        _record(BAD, bridged("max", by, names.WINDOW_EVENTS, f'result="bad", {matchers}')),
-        _record(EVENTS, f"sum by ({by}) ({bridged('max', f'{by}, result', names.WINDOW_EVENTS, matchers)})"),
+        _record(BAD, bridged("max", by, names.WINDOW_EVENTS, 'segment="all", result="bad"')),
+        _record(EVENTS, f"sum by ({by}) ({both})"),
         _record(BUDGET, bridged("min", "moment, signal", names.BUDGET, 'segment="all"')),
     ]
 
