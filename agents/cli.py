@@ -30,6 +30,7 @@ class Elsewhere(NamedTuple):
 
 
 ELSEWHERE: Final = {
+    "try-source": Elsewhere("agents.try_source:try_source", "Show what the records of a topic become."),
     "worker": Elsewhere("agents.worker:worker", "Run one worker; more of them share the partitions."),
     "demo": Elsewhere("agents.demo:demo", "A broker, a worker and a simulated shop with moles."),
     "generate": Elsewhere("agents.generate:generate", "Prometheus rules, Alertmanager config, Grafana dashboards."),

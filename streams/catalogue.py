@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from streams import catalogue_yaml as located
 from streams.catalogue_yaml import Spot, Wrong, label, nearest, number, one_of, whole
 from streams.errors import CatalogueError
+from streams.sources import Source
+from streams.sources_yaml import SEGMENT, read_sources
 
 TIERS = ("game-over", "important", "tolerable")
 PHASES = ("before", "during", "after")
@@ -104,6 +106,7 @@ class Catalogue:
     moments: dict[str, Moment]
     journeys: dict[str, Journey]
     closed_loop: ClosedLoop | None
+    sources: tuple[Source, ...] = ()
 
 
 def parse(text: str, file: str) -> Catalogue:
@@ -121,11 +124,23 @@ def notes(catalogue: Catalogue) -> list[str]:
     named = [(f"journeys.{j.name}.route", m) for j in catalogue.journeys.values() for m in j.route]
     if catalogue.closed_loop:
         named += [("closed_loop.follow_up_moments", m) for m in catalogue.closed_loop.follow_up_moments]
-    known = list(catalogue.moments)
+    rules = [(f"sources.{s.name}.events.{r.name}.", r) for s in catalogue.sources for r in s.rules]
+    named += [
+        (at + v.target, str(v.constant))
+        for at, r in rules
+        for v in r.data
+        if v.target == "data.moment" and v.constant
+    ]
+    known, dimensions = list(catalogue.moments), list(catalogue.dimensions)
+    segments = [(at + v.target, v.target.removeprefix(SEGMENT)) for at, r in rules for v in r.segment]
     return [
         f"{key}: {moment} is not declared and counts once it is discovered{nearest(moment, known)}"
         for key, moment in named
         if moment not in catalogue.moments
+    ] + [
+        f"{key}: {name} is no declared dimension and is ignored{nearest(name, dimensions)}"
+        for key, name in segments
+        if name not in catalogue.dimensions
     ]
 
 
@@ -164,7 +179,7 @@ def samples(catalogue: Catalogue) -> int:
 def _catalogue(root: Spot) -> Catalogue:
     f = root.fields(
         ("apiVersion", "kind", "metadata", "moments"),
-        ("budget_period", "allowed_lateness", "segments", "discovered", "journeys", "closed_loop"),
+        ("budget_period", "allowed_lateness", "segments", "discovered", "journeys", "closed_loop", "sources"),
         "a mapping that begins with apiVersion: molehill/v1",
     )
     f.read("apiVersion", one_of(("molehill/v1",)), "")
@@ -183,6 +198,7 @@ def _catalogue(root: Spot) -> Catalogue:
         moments=moments,
         journeys=f.read("journeys", lambda at: _journeys(at, declared), {}),
         closed_loop=f.read("closed_loop", lambda at: _closed_loop(at, declared), None),
+        sources=f.read("sources", read_sources, ()),
     )
 
 

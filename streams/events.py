@@ -242,11 +242,11 @@ def is_binary(headers: Headers) -> bool:
 
 
 class Reader:
-    """Reads the records of one source topic."""
+    """Reads the records of one source topic; `types` where it is not one of the contract's."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, types: tuple[str, ...] = ()) -> None:
         self.topic = topic
-        self.types = TYPES_OF[topic]
+        self.types = types or TYPES_OF[topic]
         union: Any = _Nothing  # makes a union even of one type: a lone tagged struct may come without its tag
         for name in self.types:
             union |= BY_TYPE[name]
