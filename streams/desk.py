@@ -1,13 +1,76 @@
-"""The desk: one owner who sees all moments' findings, and lives the lives of the moles (skeleton)."""
+"""The desk: one owner who sees all moments' findings, makes one mole of each cause, and lives its life.
+
+Two cases of related moments (`related`) have one cause where one of them is the whole moment's, or both are of the
+same segment, or began together. Moments of which nothing says that they are related share a cause only in the same
+segment at the same time.
+"""
 
 from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 
+from streams import blame, names
 from streams.catalogue import Catalogue
-from streams.moles import Command, Finding, IllegalTransition, Mole, Transition
+from streams.explain import explain
+from streams.moles import (
+    Command,
+    Contributor,
+    Event,
+    Finding,
+    IllegalTransition,
+    Mole,
+    State,
+    Told,
+    Transition,
+    after,
+    mole_id,
+    moment_of,
+)
+from streams.related import move_together, on_one_route
+from streams.series import DAY_S, HOUR_S
 
-__all__ = ["Desk", "IllegalTransition"]
+REPOP_S: Final = DAY_S
+"""A mole that returns within a day is the same one: causes come back with the hour of the day."""
+HOLD_S: Final = HOUR_S
+"""After a person's whack, harm within the page's long burn window is still the old one draining."""
+LATELY_S: Final = 7 * DAY_S
+"""How long an ended mole is shown."""
+DAYS: Final = 56  # of each moment that are remembered
+
+CaseState = Literal["up", "eased", "over"]
+
+
+class Life(msgspec.Struct):
+    """A mole and what only the desk needs of it. Times in unix seconds."""
+
+    id: str
+    moment: str
+    segment: str
+    signal: str
+    kind: str
+    state: State
+    first_harm: int
+    popped: int
+    case: str  # that it popped with
+    acked: int | None = None
+    whacked: int | None = None
+    repop_of: str | None = None
+    finding: Finding | None = None  # the latest of its first case
+    cases: dict[str, CaseState] = {}
+    moments: list[str] = []
+    snoozed_until: int = 0
+    told: int = 0  # transitions so far
+
+
+class State_(msgspec.Struct):
+    """All that a desk knows."""
+
+    at: int = 0
+    lives: dict[str, Life] = {}
+    of: dict[str, str] = {}  # case → mole
+    days: dict[str, dict[int, float]] = {}  # moment → day → bad share over the expected one
+    counts: dict[str, dict[int, tuple[int, int]]] = {}  # moment → day → bad, total
 
 
 class Desk:
@@ -15,25 +78,223 @@ class Desk:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self.at = 0
+        self.state = State_()
+        self.told: list[Transition] = []
 
     def advance(self, at: int, findings: Sequence[Finding]) -> list[Transition]:
         """Takes the findings up to and at `at`, sorted by (at, moment, segment, signal, kind)."""
-        self.at = max(self.at, at)
-        return []
+        for finding in findings:
+            self._wake(finding.at)
+            self._take(finding)
+        self._wake(at)
+        return self._tell_all()
 
     def command(self, at: int, command: Command) -> list[Transition]:
         """Does what a person asks. Raises IllegalTransition; an unknown mole is illegal too."""
-        raise IllegalTransition(f"{command.action}: found no mole {command.mole[:80]!r}, expected one that is up")
+        life = self.state.lives.get(command.mole)
+        if life is None:
+            raise IllegalTransition(
+                f"{command.action}: found no mole {command.mole[:80]!r}, expected one that is up or ended lately"
+            )
+        if command.action == "snooze" and not 0 < command.for_s <= LATELY_S:
+            raise IllegalTransition(f"snooze: found {command.for_s:g} s, expected more than 0 and at most 7 days")
+        after(life.state, command.action)
+        self._wake(at)
+        at = max(at, self.state.at)
+        if command.action == "snooze":
+            life.snoozed_until = at + int(command.for_s)
+        told: dict[str, Told] = {"ack": "acked", "snooze": "snoozed", "whack": "whacked"}
+        self._move(life, command.action, at, told[command.action], by=command.by)
+        return self._tell_all()
+
+    def _tell_all(self) -> list[Transition]:
+        told, self.told = self.told, []
+        return told
+
+    # Findings
+
+    def _take(self, f: Finding) -> None:
+        if f.event == "day":
+            self._day(f)
+            return
+        known = self.state.of.get(f.case)
+        if known is None:
+            self._up(f)
+            return
+        life = self.state.lives[known]
+        if f.case == life.case:
+            life.finding = f
+        if life.state == "whacked":  # by a person: the judge does not know
+            if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
+                self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
+            return
+        life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
+        states = set(life.cases.values())
+        if states == {"over"}:
+            self._move(life, "over", f.at, "whacked")
+        elif "up" not in states:
+            self._move(life, "ease", f.at, "recovering")
+        else:
+            self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated")
+
+    def _up(self, f: Finding) -> None:
+        for life in sorted(self.state.lives.values(), key=lambda x: (x.segment != names.ALL, -x.popped, x.id)):
+            if life.state != "whacked" and self._same_cause(f, life):
+                self.state.of[f.case] = life.id
+                life.cases[f.case] = "up"
+                if f.moment not in life.moments:
+                    life.moments.append(f.moment)
+                self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated")
+                return
+        self._pop(f, self._earlier(f), f.case)
+
+    def _earlier(self, f: Finding) -> Life | None:
+        """The mole that returns."""
+        found = [
+            x
+            for x in self.state.lives.values()
+            if x.whacked is not None
+            and f.at - x.whacked <= REPOP_S
+            and x.segment == f.segment
+            and (x.kind == "silence") == (f.kind == "silence")
+            and any(self._related(f.moment, m) for m in x.moments)
+        ]
+        return max(found, key=lambda x: (x.whacked or 0, x.id), default=None)
+
+    def _pop(self, f: Finding, earlier: Life | None, name: str) -> None:
+        life = Life(
+            name, f.moment, f.segment, f.signal, f.kind, "popped", f.first_harm, f.at, f.case,
+            repop_of=None if earlier is None else earlier.repop_of or earlier.id,
+            finding=f, cases={f.case: "up"}, moments=[f.moment],
+        )  # fmt: skip
+        if earlier is not None:
+            life.state = after(earlier.state, "return")
+        self.state.lives[name] = life
+        self.state.of[f.case] = name
+        self._tell(life, "popped" if earlier is None else "repopped", f.at, notify=True)
+
+    def _same_cause(self, f: Finding, life: Life) -> bool:
+        if life.kind == "silence" != f.kind:
+            return False
+        if f.moment == life.moment and life.cases[life.case] != "over":
+            return False  # the moment's own judge has said that it is another
+        if not any(self._related(f.moment, m) for m in life.moments):
+            return f.segment == life.segment != names.ALL and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
+        if not blame.fresh(life.first_harm, f.at):
+            return False
+        if life.segment in (names.ALL, f.segment):
+            return True
+        mine = life.finding.contributors if life.finding else ()
+        if f.segment == names.ALL:
+            return _carries(life.segment, f.contributors, f.bad - f.expected)
+        return (
+            blame.together(f.first_harm, life.first_harm, life.popped, f.at)
+            or _carries(life.segment, f.contributors, f.bad - f.expected)
+            or any(c.segment == f.segment for c in mine)
+        )
+
+    def _related(self, one: str, other: str) -> bool:
+        days = self.state.days
+        return (
+            one == other
+            or on_one_route(self.catalogue, one, other)
+            or move_together(days.get(one, {}), days.get(other, {}))
+        )
+
+    def _day(self, f: Finding) -> None:
+        day = f.at // DAY_S - 1
+        for kept, value in ((self.state.days, (f.bad + 1) / (f.expected + 1)), (self.state.counts, (f.bad, f.total))):
+            mine = kept.setdefault(f.moment, {})
+            mine[day] = value  # type: ignore[assignment]
+            for old in [d for d in mine if d <= day - DAYS]:
+                del mine[old]
+
+    # Lives
+
+    def _wake(self, at: int) -> None:
+        state = self.state
+        if at <= state.at:
+            return
+        due = [x for x in state.lives.values() if x.state == "snoozed" and x.snoozed_until <= at]
+        for life in sorted(due, key=lambda x: (x.snoozed_until, x.id)):
+            self._move(life, "wake", life.snoozed_until, "woken", notify=True)
+        state.at = at
+        old = [x for x in state.lives.values() if x.whacked is not None and at - x.whacked > LATELY_S]
+        for life in old:
+            del state.lives[life.id]
+        if old:
+            state.of = {case: mole for case, mole in state.of.items() if mole in state.lives}
+
+    def _move(self, life: Life, event: Event, at: int, told: Told, notify: bool = False, by: str = "") -> None:
+        before = self._mole(life)
+        was, life.state = life.state, after(life.state, event)
+        if event == "ack" and life.acked is None:
+            life.acked = at
+        if life.state == "whacked" and life.whacked is None:
+            life.whacked = at
+        if was == life.state and event in ("harm", "ease") and before == self._mole(life):
+            return
+        self._tell(life, told if was != life.state or event in ("ack", "snooze") else "updated", at, notify, by)
+
+    def _tell(self, life: Life, event: Told, at: int, notify: bool = False, by: str = "") -> None:
+        life.told += 1
+        self.told.append(
+            Transition(
+                id=f"{life.id}.{life.told}.{event}", event=event, at=at, mole=self._mole(life), notify=notify, by=by
+            )
+        )
+
+    def _mole(self, life: Life) -> Mole:
+        f = life.finding
+        assert f is not None
+        declared = self.catalogue.moments.get(life.moment)
+        linked = tuple(sorted(m for m in life.moments if m != life.moment))
+        objective = self._objective(life)
+        return Mole(
+            id=life.id,
+            moment=life.moment,
+            segment=life.segment,
+            signal=life.signal,
+            kind=life.kind,
+            tier=declared.tier if declared else self.catalogue.discovered.tier,
+            state=life.state,
+            first_harm=moment_of(life.first_harm),
+            popped=moment_of(life.popped),
+            acked=None if life.acked is None else moment_of(life.acked),
+            whacked=None if life.whacked is None else moment_of(life.whacked),
+            repop_of=life.repop_of,
+            bad=f.bad,
+            total=f.total,
+            burn_rate=f.burn_rate,
+            burn_rate_low=f.burn_rate_low,
+            contributors=f.contributors,
+            linked=linked,
+            explain=explain(
+                self.catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.whacked,
+                f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
+                f.contributors, linked,
+            ),
+            runbook=declared.runbook if declared else None,
+        )  # fmt: skip
+
+    def _objective(self, life: Life) -> float:
+        declared = self.catalogue.moments.get(life.moment)
+        return declared.signals[life.signal].objective if declared else self.catalogue.discovered.objective
 
     def moles(self) -> list[Mole]:
-        """Those that are up, and those that ended lately; newest first."""
-        return []
+        """Those that are up, and those that ended within seven days; newest first."""
+        lives = sorted(self.state.lives.values(), key=lambda x: (-x.popped, x.id))
+        return [self._mole(x) for x in lives]
 
     def dump(self) -> bytes:
         """All state; `load` on a new desk takes it."""
-        return msgspec.msgpack.encode(self.at)
+        return msgspec.msgpack.encode(self.state)
 
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
-        self.at = msgspec.msgpack.decode(blob, type=int)
+        self.state = msgspec.msgpack.decode(blob, type=State_)
+
+
+def _carries(segment: str, contributors: Sequence[Contributor], excess: float) -> bool:
+    """Whether a segment has half or more of an excess."""
+    return any(c.segment == segment and c.excess >= excess / 2 for c in contributors)

@@ -1,13 +1,67 @@
-"""The judge of one moment: all its segments and signals (skeleton)."""
+"""The judge of one moment: all its segments and signals, what is wrong in them, and which of it is one case.
 
+Evidence comes from `evidence` (worse than its own past) and `silence` (less than the hour expects). A case is
+`burn` where the budget burns by the multi-window rule (`burn`), else `shift`. A failing segment inside a failing
+moment is that case's blame; a failing segment under a fine average is a case of its own.
+"""
+
+import math
 from collections.abc import Iterable
+from heapq import heappop, heappush
+from typing import Final
 
 import msgspec
 
-from streams.catalogue import Catalogue
-from streams.moles import Finding
+from streams import baseline, blame, evidence, names, silence
+from streams.baseline import Group
+from streams.burn import burning
+from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
+from streams.moles import Contributor, Finding, mole_id
+from streams.series import BLOCK_S, DAY_S, HOUR_S, MEMORY_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
+
+SURE: Final = math.log(100)
+"""Evidence for "ordinary again" that ends a case: wrong once in a hundred."""
+LEANING: Final = math.log(10)
+"""Evidence that it leans that way."""
+SETTLE_S: Final = 6 * HOUR_S
+"""And so long since the last alarm: the long window of the second burn pair must be free of it."""
+TELL_S: Final = HOUR_S
+"""An open case is told of again at most so often."""
+
+
+class Case(msgspec.Struct):
+    """Something wrong in a series, with what was folded into it. Times in unix seconds."""
+
+    id: str
+    segment: str
+    signal: str
+    kind: str
+    first_harm: int
+    popped: int
+    last: int  # the last alarm
+    told: int
+    bad: int
+    total: int
+    expected: float
+    cause: str = ""
+    eased: bool = False
+    recovery: float = 0.0  # evidence that it is ordinary again
+    share: float = 1.0  # the bad share that is to be disproved
+    members: list[tuple[str, str]] = []  # signal, segment
+    contributors: tuple[Contributor, ...] = ()
+
+
+class State(msgspec.Struct):
+    """All that a judge knows."""
+
+    at: int = 0
+    midnight: int = 0  # the next one; 0 before the first event
+    groups: dict[str, Group] = {}
+    cases: dict[str, Case] = {}
+    covered: list[tuple[str, str, str, int, int]] = []  # segment, signal, case, begin, end: not to be learnt
+    looks: list[tuple[int, str, str]] = []  # heap: time, signal, segment
 
 
 class Judge:
@@ -20,18 +74,408 @@ class Judge:
     def __init__(self, catalogue: Catalogue, moment: str) -> None:
         self.catalogue = catalogue
         self.moment = moment
+        declared = catalogue.moments.get(moment)
+        if declared is None:
+            objectives = dict.fromkeys(DISCOVERED_SIGNALS, catalogue.discovered.objective)
+        else:
+            objectives = {s.name: s.objective for s in declared.signals.values()}
+        self.objectives = objectives
+        self.half_life = catalogue.budget_period / DAY_S
+        self.state = State()
         self.due: int | None = None
-        self.at = 0
+        self.found: list[Finding] = []
+
+    def series(self, segment: str, signal: str) -> Series:
+        """The series that counts are for; made on first sight."""
+        group = self.state.groups.get(signal)
+        if group is None:
+            group = Group(signal, self.objectives[signal], 1 / len(self.objectives))
+            self.state.groups[signal] = group
+            self._new(group, names.ALL)
+        return group.series.get(segment) or self._new(group, segment)
+
+    def _new(self, group: Group, segment: str) -> Series:
+        s = Series(segment, group.signal, segment.startswith("voice="))
+        group.series[segment] = s
+        size = baseline.slots(s)
+        s.slots_n, s.slots_b = [0.0] * size, [0.0] * size
+        group.dimensions = len({blame.dimension(x) for x in group.series} - {""})
+        return s
 
     def step(self, at: int, counts: Iterable[Count]) -> list[Finding]:
         """Judges the 10 s that end at `at` (later than all before); what was counted, in any order."""
-        self.at = at
-        return []
+        rows = []
+        for segment, signal, good, bad in counts:
+            rows.append((self.series(segment, signal), good + bad, bad))
+        return self.step_rows(at, rows)
+
+    def step_rows(self, at: int, rows: Iterable[tuple[Series, int, int]]) -> list[Finding]:
+        """`step` for series that are at hand: (series, events, bad ones), each series once."""
+        if self.due is not None and self.due < at:
+            self._elapse(at - 1)
+        start = at - STEP_S
+        block = start // BLOCK_S
+        state = self.state
+        state.at = at
+        if not state.midnight:
+            state.midnight = (at // DAY_S + 1) * DAY_S
+        suspects: list[Series] = []
+        later: list[tuple[Series, int, int]] = []
+        for row in rows:
+            s, n, bad = row
+            if s.block != block:
+                s.roll(block)
+                if not s.born:
+                    s.born = s.quiet_at = start
+            s.n += n
+            s.last = start
+            s.quiet_n += n
+            if bad:
+                s.b += bad
+            elif not s.active:
+                continue
+            if s.segment == names.ALL:
+                self._weigh(s, at, n, bad, suspects)
+            else:
+                later.append(row)
+        for s, n, bad in later:
+            self._weigh(s, at, n, bad, suspects)
+        if suspects:
+            suspects.sort(key=lambda s: (s.segment != names.ALL, s.signal, s.segment))
+            for s in suspects:
+                self._alarm(s, at)
+        if state.cases:
+            self._recover(at)
+        if self.due is None or self.due <= at or state.cases:
+            self._elapse(at)
+        found, self.found = self.found, []
+        return found
+
+    def _weigh(self, s: Series, at: int, n: int, bad: int, suspects: list[Series]) -> None:
+        group = self.state.groups[s.signal]
+        hour = (at - STEP_S) // HOUR_S
+        if s.hour != hour:
+            if group.all.hour != hour:
+                evidence.refresh(group, group.all, hour)
+            if s.hour != hour:
+                evidence.refresh(group, s, hour)
+        if evidence.weigh(group, s, at - STEP_S, n, bad):
+            suspects.append(s)
+        if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
+            self._follow(group, s, case, n, bad)
+
+    def _follow(self, group: Group, s: Series, case: Case, n: int, bad: int) -> None:
+        """Counts what an open case costs, and the evidence that it is over: its own bad share against p₀."""
+        case.total += n
+        case.bad += bad
+        case.expected += n * s.p
+        if case.kind == "silence":
+            return
+        p0 = s.odds / (1 + s.odds)
+        twice = 2 * s.odds / (1 + 2 * s.odds)
+        p1 = min(max(case.share, twice), 0.99)
+        case.recovery += (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
+        case.recovery = max(0.0, case.recovery)
+
+    def _alarm(self, s: Series, at: int) -> None:
+        """A score is at its limit: the open case's, somebody else's part, or a new case."""
+        state, group = self.state, self.state.groups[s.signal]
+        if s.alone and s.segment == names.COMPANY:
+            return  # what the firm believes hurts nobody
+        if s.case:
+            case = state.cases[s.case]
+            if s.segment == case.segment:
+                self._again(case, at)
+            return
+        k = evidence.strongest(group, s)
+        if k < 0:
+            return
+        onset, n, bad = s.starts[k], s.seen[k], s.bads[k]
+        case_ = self._one_of(group, s, onset, at)
+        if case_ is not None:
+            self._join(case_, s, at)
+            return
+        kind = "burn" if burning(s, group.objective, at, self.catalogue.budget_period) else "shift"
+        self._open(group, s, kind, onset, at, n, bad, s.expects[k])
+
+    def _open(
+        self,
+        group: Group,
+        s: Series,
+        kind: str,
+        onset: int,
+        at: int,
+        n: int,
+        bad: int,
+        expect: float,
+        cause: str = "",
+    ) -> None:
+        name = mole_id(self.moment, s.signal, kind, at)
+        case = Case(name, s.segment, s.signal, kind, onset, at, at, at, bad, n, expect, cause)
+        case.share = evidence.wilson_low(bad, n)
+        self.state.cases[name] = case
+        self._adopt(case, s)
+        self._tell(case, "up", at)
+
+    def _adopt(self, case: Case, s: Series) -> None:
+        case.members.append((s.signal, s.segment))
+        s.case = case.id
+        s.active = True
+        s.silent = case.kind == "silence"
+
+    def _join(self, case: Case, s: Series, at: int) -> None:
+        self._adopt(case, s)
+        if s.segment == case.segment:
+            self._again(case, at)
+        elif at - case.told >= BLOCK_S:
+            self._tell(case, "harm", at)
+
+    def _again(self, case: Case, at: int) -> None:
+        case.last = at
+        case.recovery = 0.0
+        if case.eased or at - case.told >= TELL_S:
+            case.eased = False
+            self._tell(case, "harm", at)
+
+    def _one_of(self, group: Group, s: Series, onset: int, at: int) -> Case | None:
+        """The open case that an alarm is part of, if any."""
+        cases = [c for c in self.state.cases.values() if c.kind != "silence"]
+        for case in cases:
+            if case.segment == s.segment or case.popped == at:
+                return case
+        young = [c for c in cases if blame.fresh(c.first_harm, at)]
+        for case in young:
+            if case.segment == names.ALL:
+                return case
+        for case in young:
+            if s.segment == names.ALL:
+                if not blame.wider(group, onset, self._side(case)):
+                    return case
+            elif blame.together(onset, case.first_harm, case.popped, at) or blame.overlap(
+                group, s.segment, case.segment, max(onset, case.first_harm)
+            ):
+                return case
+        return None
+
+    def _side(self, case: Case) -> list[str]:
+        """The case's members that are of the dimension of its segment."""
+        mine = blame.dimension(case.segment)
+        return sorted({x for _, x in case.members if blame.dimension(x) == mine})
+
+    def _tell(self, case: Case, event: str, at: int) -> None:
+        group = self.state.groups[case.signal]
+        s = group.series[case.segment]
+        budget = 1 - group.objective
+        if event in ("up", "harm") and case.kind != "silence":
+            case.contributors = blame.blame(group, max(case.first_harm, at - MEMORY_S))
+        case.told = at
+        daily = max(s.volume / s.days if s.days else s.n + sum(s.ns), 1.0)
+        share = case.bad / case.total if case.total else 0.0
+        self.found.append(
+            Finding(
+                at=at,
+                moment=self.moment,
+                segment=case.segment,
+                signal=case.signal,
+                kind=case.kind,
+                event=event,  # type: ignore[arg-type]
+                case=case.id,
+                first_harm=case.first_harm,
+                bad=case.bad,
+                total=case.total,
+                expected=round(case.expected, 3),
+                burn_rate=round(share / budget, 3),
+                burn_rate_low=round(evidence.wilson_low(case.bad, case.total) / budget, 3),
+                budget=round(max(0.0, case.bad - case.expected) / (budget * daily * self.half_life), 6),
+                contributors=case.contributors,
+                cause=case.cause,
+            )
+        )
+
+    # Time
+
+    def _recover(self, at: int) -> None:
+        for case in list(self.state.cases.values()):
+            if case.kind == "silence":
+                self._hear(case, at)
+            elif (case.recovery >= SURE and at - case.last >= SETTLE_S) or at - case.last >= MEMORY_S:
+                self._close(case, at)
+            elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
+                case.eased = True
+                self._tell(case, "ease", at)
+
+    def _close(self, case: Case, at: int) -> None:
+        del self.state.cases[case.id]
+        for signal, segment in case.members:
+            s = self.state.groups[signal].series[segment]
+            if s.case == case.id:
+                s.forget_evidence()
+                s.silent = False
+            self.state.covered.append((segment, signal, case.id, case.first_harm, at))
+        self._tell(case, "over", at)
+
+    def _elapse(self, until: int) -> None:
+        """What is due at or before `until`, each at its own time."""
+        state = self.state
+        while state.midnight:
+            due = self._next()
+            if due > until:
+                break
+            if state.cases:
+                self._recover(due)
+            while state.looks and state.looks[0][0] <= due:
+                _, signal, segment = heappop(state.looks)
+                self._look(state.groups[signal], state.groups[signal].series[segment], due)
+            if state.midnight <= due:
+                self._learn(due)
+                state.midnight += DAY_S
+            state.at = max(state.at, due)
+        self.due = self._next() if state.midnight else None
+
+    def _next(self) -> int:
+        state = self.state
+        due = min(state.midnight, state.looks[0][0] if state.looks else state.midnight)
+        for case in state.cases.values():
+            if case.kind == "silence":
+                continue
+            due = min(due, case.last + MEMORY_S)
+            if case.recovery >= SURE:
+                due = min(due, case.last + SETTLE_S)
+            elif case.recovery >= LEANING and not case.eased:
+                due = min(due, case.last + HOUR_S)
+        return due
+
+    def _learn(self, midnight: int) -> None:
+        state = self.state
+        state.covered = [x for x in state.covered if x[4] > midnight - DAY_S]
+        for group in state.groups.values():
+            spans: dict[str, list[tuple[int, int]]] = {}
+            if group.age >= baseline.CV_DAYS:
+                self._cover(group, spans, midnight)
+            silence.learn(group, midnight, self.half_life)
+            baseline.learn(group, midnight, self.half_life, spans)
+            if group.age == silence.NEEDS_DAYS:
+                for s in group.series.values():
+                    self._schedule(group, s, midnight)
+            elif group.age > silence.NEEDS_DAYS:
+                for s in group.series.values():
+                    if midnight - DAY_S <= s.born < midnight:
+                        self._schedule(group, s, midnight + silence.NEEDS_DAYS * DAY_S)
+        self._day(midnight)
+
+    def _cover(self, group: Group, spans: dict[str, list[tuple[int, int]]], midnight: int) -> None:
+        """What no series is to learn: the hours of its cases, and those of its moment as a whole."""
+        for segment, _, _, begin, end in state_spans(self.state, midnight, self.catalogue.budget_period):
+            for name in group.series if segment == names.ALL else (segment,):
+                spans.setdefault(name, []).append((begin, end))
+
+    def _day(self, midnight: int) -> None:
+        """How the moment's day went, for the desk."""
+        bad = total = 0
+        expect = 0.0
+        for group in self.state.groups.values():
+            for hour, (n, b) in group.all.by_hour(midnight - DAY_S, midnight).items():
+                bad, total = bad + b, total + n
+                expect += n * baseline.expected(group, group.all, hour % 168)
+        if total:
+            self.found.append(
+                Finding(
+                    at=midnight, moment=self.moment, segment=names.ALL, signal="", kind="", event="day", case="",
+                    bad=bad, total=total, expected=round(expect, 3),
+                )
+            )  # fmt: skip
+
+    # Silence
+
+    def _schedule(self, group: Group, s: Series, at: int) -> None:
+        if not s.alone and (when := silence.next_look(group, s, at)):
+            heappush(self.state.looks, (when, s.signal, s.segment))
+
+    def _look(self, group: Group, s: Series, at: int) -> None:
+        """Works out whether too little came; the next look is when that can first be so."""
+        if s.silent:
+            return
+        silence.catch_up(group, s, at)
+        if s.quiet >= silence.limit(group, s):
+            waited = at - s.quiet_since
+            if waited < self.catalogue.allowed_lateness:
+                heappush(
+                    self.state.looks, (_up(s.quiet_since + self.catalogue.allowed_lateness), s.signal, s.segment)
+                )
+                return
+            self._silent(group, s, at)
+            return
+        self._schedule(group, s, at)
+
+    def _silent(self, group: Group, s: Series, at: int) -> None:
+        whole = group.all
+        if s is not whole and not whole.silent:
+            silence.catch_up(group, whole, at)
+            if whole.quiet >= silence.limit(group, whole) / 2:  # it may be the whole moment: that is for it to say
+                heappush(self.state.looks, (at + HOUR_S, s.signal, s.segment))
+                return
+        since = s.quiet_since
+        for case in self.state.cases.values():
+            harmed = case.kind != "silence" and case.segment in (s.segment, names.ALL) and since >= case.first_harm
+            silent = case.kind == "silence" and (
+                case.segment in (s.segment, names.ALL) or abs(case.first_harm - since) <= blame.TOGETHER_S
+            )
+            if silent or case.popped == at:
+                case.members.append((s.signal, s.segment))
+                s.silent = True
+                return
+            if harmed:
+                s.quiet = 0.0
+                self._schedule(group, s, at)
+                return
+        n, _ = s.since(since)
+        cause = "stopped" if s.last < since + BLOCK_S else "quiet"
+        name = mole_id(self.moment, s.signal, "silence", at)
+        expect = silence.between(group, s, since, at)
+        case = Case(name, s.segment, s.signal, "silence", since, at, at, at, 0, n, expect, cause)
+        case.members.append((s.signal, s.segment))
+        s.silent = True
+        s.quiet_n, s.quiet_at = 0, at
+        self.state.cases[name] = case
+        self._tell(case, "up", at)
+
+    def _hear(self, case: Case, at: int) -> None:
+        """Whether a silent series speaks again as its hour expects."""
+        group = self.state.groups[case.signal]
+        s = group.series[case.segment]
+        n = s.quiet_n
+        if not n:
+            return
+        mean = silence.between(group, s, s.quiet_at, at) * silence.ordinary(s)
+        case.recovery = max(0.0, case.recovery + n * math.log(silence.FALL) - mean * (1 - 1 / silence.FALL))
+        case.total += n
+        s.quiet_n, s.quiet_at = 0, at
+        if case.recovery >= SURE:
+            self._close(case, at)
+            for signal, segment in case.members:
+                group = self.state.groups[signal]
+                one = group.series[segment]
+                one.quiet, one.quiet_n, one.quiet_at, one.quiet_since = 0.0, 0, at, at
+                self._schedule(group, one, at)
 
     def dump(self) -> bytes:
         """All state; `load` on a new judge takes it."""
-        return msgspec.msgpack.encode(self.at)
+        return msgspec.msgpack.encode((self.state, self.due))
 
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
-        self.at = msgspec.msgpack.decode(blob, type=int)
+        self.state, self.due = msgspec.msgpack.decode(blob, type=tuple[State, int | None])
+
+
+def state_spans(state: State, now: int, period: float) -> list[tuple[str, str, str, int, int]]:
+    """Spans that are not to be learnt: of open cases that are no older than a budget period, and of ended ones."""
+    spans = list(state.covered)
+    for case in state.cases.values():
+        if case.kind != "silence" and now - case.popped <= period:
+            spans += [(segment, signal, case.id, case.first_harm, now) for signal, segment in case.members]
+    return spans
+
+
+def _up(at: float) -> int:
+    """The end of a block, no sooner than `at`."""
+    return int(-(-at // BLOCK_S) * BLOCK_S)

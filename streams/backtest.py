@@ -1,0 +1,237 @@
+"""A file through the same core without Kafka, in event time.
+
+Ingest is the live one (`tally.Tally`, one topic-partition for each topic), up to its packed buffer of
+(bucket, code): what a code stands for is looked up once, and its counts go straight to the judges, each event in
+the step in which it arrived, as in `streams.steps`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from streams import names
+from streams.catalogue import Catalogue
+from streams.desk import Desk
+from streams.detect import Judge
+from streams.events import SECOND
+from streams.moles import Finding, Transition
+from streams.route import Routes, segment_of
+from streams.series import Series
+from streams.signals import CAME, LEFT
+from streams.tally import CODE_BITS, CODE_MASK, Refused, Tally
+from streams.windows import BUCKET_S
+
+BATCH: Final = 4096  # lines between two advances of the clock
+NEVER_MS: Final = 253_402_300_800_000  # a broker's timestamp that no event is ahead of
+
+Row = tuple[Series, int, int]  # series, events, bad ones
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line of a file in the shape of a Kafka record."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int = NEVER_MS
+    timestamp_type: int = 1
+    headers: Sequence[tuple[str, bytes | None]] = ()
+
+
+class _Typed(msgspec.Struct, gc=False):
+    type: str = ""
+
+
+class Code:
+    """What one code adds to its moment's series; `sign` -1 takes back what was counted in the step of its time."""
+
+    __slots__ = ("judge", "rows", "sign")
+
+    def __init__(self, judge: Judge, rows: list[Row], sign: int) -> None:
+        self.judge = judge
+        self.rows = rows
+        self.sign = sign
+
+
+class Source:
+    """One topic of the file."""
+
+    def __init__(self, topic: str, routes: Routes) -> None:
+        self.tally = Tally(topic, 0, routes)
+        self.codes: list[Code | None] = []
+        self.lines: list[Line] = []
+        self.offset = 0
+
+    def add(self, value: bytes) -> None:
+        self.lines.append(Line(self.offset, value))
+        self.offset += 1
+
+    def run(self) -> list[Refused]:
+        refused = self.tally.run(self.lines, NEVER_MS * 1000)
+        self.lines = []
+        return refused
+
+
+class Backtest:
+    """`feed` lines, then `finish`; both give the transitions of moles. `refused` counts by reason."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.routes = Routes(catalogue, 1)
+        self.sources = {t: Source(t, self.routes) for t in (names.TOUCHPOINTS, names.FEEDBACK)}
+        self.judges: dict[str, Judge] = {}
+        self.desk = Desk(catalogue)
+        self.through = 0  # unix seconds: end of the last step that was judged
+        self.first = 0
+        self.received = self.accepted = self.duplicates = 0
+        self.refused: dict[str, int] = {}
+        self._admitted: dict[str, dict[str, None]] = {}
+        self._waiting: dict[int, dict[Code, int]] = {}  # bucket → code → events
+        self._type = msgspec.json.Decoder(_Typed).decode
+
+    def feed(self, lines: Sequence[bytes]) -> list[Transition]:
+        """The next lines, in the order of the file."""
+        touchpoints, feedback = self.sources.values()
+        for value in lines:
+            try:
+                kind = self._type(value).type
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                kind = names.TOUCHPOINT  # whatever is wrong with it, the reader says what
+            (feedback if kind in (names.ANSWER, names.SURVEY) else touchpoints).add(value)
+        self._run()
+        return self._advance(self._clock())
+
+    def finish(self) -> list[Transition]:
+        """What the last step tells: the clock stands at the latest event."""
+        marks = [s.tally.watermark for s in self.sources.values() if s.tally.watermark is not None]
+        return self._advance((max(marks) // (SECOND * BUCKET_S) + 1) * BUCKET_S) if marks else []
+
+    def _run(self) -> None:
+        for source in self.sources.values():
+            tally = source.tally
+            if not source.lines:
+                continue
+            for _, why in source.run():
+                self.refused[why.reason] = self.refused.get(why.reason, 0) + 1
+            if len(tally.code_lanes) < len(source.codes):  # the cache of codes began again
+                source.codes = []
+            for packed in tally.buffer:
+                code = packed & CODE_MASK
+                if code > len(source.codes):
+                    self._learn(source)
+                what = source.codes[code - 1]
+                if what is not None:
+                    step = self._waiting.setdefault(packed >> CODE_BITS, {})
+                    step[what] = step.get(what, 0) + 1
+            tally.buffer.clear()
+            tally.fresh.clear()
+        tallies = [s.tally for s in self.sources.values()]
+        self.received = sum(t.received for t in tallies)
+        self.accepted = sum(t.accepted for t in tallies)
+        self.duplicates = sum(t.duplicates for t in tallies)
+
+    def _clock(self) -> int:
+        """The end of the last step that is whole: the least watermark of the topics that keep up."""
+        marks = [s.tally.watermark for s in self.sources.values() if s.tally.watermark is not None]
+        if not marks:
+            return 0
+        late = max(marks) - int(self.catalogue.allowed_lateness * SECOND)
+        return min(m for m in marks if m >= late) // (SECOND * BUCKET_S) * BUCKET_S
+
+    def _learn(self, source: Source) -> None:
+        """Looks up the codes that are new."""
+        tally = source.tally
+        for lanes in tally.code_lanes[len(source.codes) :]:
+            rows: list[Row] = []
+            sign, judge = 1, None
+            for i in lanes.tolist():
+                moment, segment, field = tally.ledger.names[i]
+                if field[-1] in (LEFT, CAME):
+                    sign = -1 if field[-1] == LEFT else 1
+                    field = field[:-1]
+                if field[-1] in "+-":
+                    moment, segment = self._admit(moment, segment)
+                    judge = self.judge(moment)
+                    rows.append((judge.series(segment, field[:-1]), 1, int(field[-1] == "-")))
+            source.codes.append(None if judge is None else Code(judge, rows, sign))
+
+    def judge(self, moment: str) -> Judge:
+        """The judge of a moment; made on first sight."""
+        found = self.judges.get(moment)
+        if found is None:
+            found = self.judges[moment] = Judge(self.catalogue, moment)
+        return found
+
+    def _admit(self, moment: str, segment: str) -> tuple[str, str]:
+        """First come, as `Health` does it for the moments that it owns."""
+        if moment not in self.catalogue.moments and moment != names.OTHER:
+            moment = self._first("", moment, self.catalogue.discovered.limit)
+        dimension, _, value = segment.partition("=")
+        known = self.catalogue.dimensions.get(dimension)
+        if known is not None and known.values is None and value != names.OTHER:
+            segment = segment_of(dimension, self._first(f"{moment}\0{dimension}", value, known.limit))
+        return moment, segment
+
+    def _first(self, scope: str, name: str, limit: int) -> str:
+        some = self._admitted.setdefault(scope, {})
+        if name not in some:
+            if len(some) >= limit:
+                return names.OTHER
+            some[name] = None
+        return name
+
+    def _advance(self, end: int) -> list[Transition]:
+        """Judges every step that ends at or before `end`."""
+        if end <= self.through:
+            return []
+        found: list[Finding] = []
+        for bucket in sorted(b for b in self._waiting if (b + 1) * BUCKET_S <= end):
+            codes = self._waiting.pop(bucket)
+            if (bucket + 1) * BUCKET_S <= self.through:  # of a topic that fell behind; judged with the next step
+                later = self._waiting.setdefault(self.through // BUCKET_S, {})
+                for code, n in codes.items():
+                    later[code] = later.get(code, 0) + n
+                continue
+            for judge, rows in self._rows(codes):
+                found += judge.step_rows((bucket + 1) * BUCKET_S, rows)
+        for judge in self.judges.values():
+            while judge.due is not None and judge.due <= end:
+                found += judge.step_rows(judge.due, ())
+        self.through = end
+        found.sort(key=lambda f: (f.at, f.moment, f.segment, f.signal, f.kind))
+        told: list[Transition] = []
+        at = 0
+        while at < len(found):
+            until = at
+            while until < len(found) and found[until].at == found[at].at:
+                until += 1
+            told += self.desk.advance(found[at].at, found[at:until])
+            at = until
+        return [*told, *self.desk.advance(end, ())]
+
+    def _rows(self, codes: dict[Code, int]) -> Iterator[tuple[Judge, Iterable[Row]]]:
+        """A step's rows by judge, each series once."""
+        if len(codes) == 1:
+            ((code, n),) = codes.items()
+            if n == 1 and code.sign == 1:
+                yield code.judge, code.rows
+                return
+        by: dict[str, dict[int, list[int]]] = {}
+        series: dict[int, Series] = {}
+        judges: dict[str, Judge] = {}
+        for code, count in codes.items():
+            mine = by.setdefault(code.judge.moment, {})
+            judges[code.judge.moment] = code.judge
+            signed = count * code.sign
+            for s, n, bad in code.rows:
+                key = id(s)
+                cell = mine.get(key)
+                if cell is None:
+                    series[key] = s
+                    mine[key] = [n * signed, bad * signed]
+                else:
+                    cell[0] += n * signed
+                    cell[1] += bad * signed
+        for moment in sorted(by):
+            yield judges[moment], [(series[k], n, bad) for k, (n, bad) in by[moment].items() if n > 0]

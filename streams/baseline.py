@@ -1,0 +1,144 @@
+"""What is ordinary for a series: the bad share that an hour of the week expects, and how much days differ.
+
+Learnt once a day with the budget period as half-life, from the hours that no case covers: a mole does not teach
+that broken is normal. Two exceptions keep it from never learning at all: the first week (who has no past cannot
+be judged by it), and a case that has been up for a whole budget period, which is what that series is now.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from streams import names
+from streams.series import DAY_S, HOUR_S, HOURS, WEEK_HOURS, Series
+
+SHRINK: Final = 10.0
+"""Pseudo-events that a finer level borrows from the coarser one: an hour of the week with ten events of its own
+counts half. (A prior worth ten observations is the usual weak one.)"""
+ORDINARY_SD: Final = 2.0
+"""An ordinary bad day: the mean and two standard deviations of the days, which one day in forty passes."""
+CV_PRIOR: Final = 0.5
+"""Day-to-day variation that is assumed until days have been seen, as a share of the mean …"""
+CV_DAYS: Final = 7.0
+"""… and how many days that is worth: one week, the shortest span that has every kind of day in it."""
+WARM_DAYS: Final = 3
+"""Days before variation is learnt: earlier expectations are mostly the prior, and differ from it, not by day."""
+LOWEST, HIGHEST = 1e-4, 0.98  # an expectation is never nought or sure
+
+_DAY0, _WHOLE = WEEK_HOURS, WEEK_HOURS + HOURS  # where `all` keeps its hours of the day, and everything
+
+
+class Group(msgspec.Struct):
+    """All series of one signal of a moment."""
+
+    signal: str
+    objective: float
+    share: float  # of the moment's false moles that its signal may make: 1 / number of signals
+    series: dict[str, Series] = {}
+    days: float = 0.0  # faded days since the first event
+    age: int = 0  # whole days since the first event
+    dimensions: int = 0
+    pool_n: float = 0.0  # day-to-day variation of all segments together
+    pool_d: float = 0.0
+    weeks: list[float] = []  # faded times that each hour of the week was seen
+    rates: list[float] = []  # events that each hour of the week expects of `all`
+    busy: list[bool] = []  # whether it is no idle hour
+    pattern: list[float] = []  # how an hour of the week differs from its hour of the day
+    allowed: float = 0.0  # see `evidence.allow`
+    allowed_segment: float = 0.0
+    prior: float = 0.0  # events that the moment's own variation is worth against what its last hour says
+
+    @property
+    def all(self) -> Series:
+        return self.series[names.ALL]
+
+
+def expected(group: Group, s: Series, week_hour: int) -> float:
+    """The learnt bad share for an hour of the week (0 to 167, Thursday midnight UTC first).
+
+    `all`: hour of the week ← hour of the day ← all hours ← 1 − objective. A segment: its hour of the day ← its
+    odds ratio to the moment, in the moment's own profile.
+    """
+    n, b = s.slots_n, s.slots_b
+    if len(n) > HOURS:
+        whole = (b[_WHOLE] + SHRINK * (1 - group.objective)) / (n[_WHOLE] + SHRINK)
+        day = _DAY0 + week_hour % HOURS
+        p = (b[day] + SHRINK * whole) / (n[day] + SHRINK)
+        p = (b[week_hour] + SHRINK * p) / (n[week_hour] + SHRINK)
+    else:
+        moment = expected(group, group.all, week_hour)
+        prior = SHRINK * moment
+        odds = (s.ratio_b + prior) / (s.ratio_e + prior) * moment / (1 - moment)
+        hour = week_hour % HOURS
+        p = (b[hour] + SHRINK * odds / (1 + odds)) / (n[hour] + SHRINK)
+    return min(max(p, LOWEST), HIGHEST)
+
+
+def variation(group: Group, s: Series) -> float:
+    """Day-to-day coefficient of variation of the bad share, beyond what counting makes."""
+    prior = CV_PRIOR**2
+    if s.segment != names.ALL and group.pool_d > 0:
+        prior = max(0.0, (group.pool_n + prior * 0.1 * group.pool_d) / (1.1 * group.pool_d))
+    weight = CV_DAYS * (s.spread_d / s.days if s.days > 0 and s.spread_d > 0 else 1.0)
+    return math.sqrt(max(0.0, (s.spread_n + weight * prior) / (s.spread_d + weight)))
+
+
+def slots(s: Series) -> int:
+    """How many hours a series keeps its past by; voices are no part of `all`, and have a whole past of their own."""
+    return _WHOLE + 1 if s.segment == names.ALL or s.segment.startswith("voice=") else HOURS
+
+
+def learn(group: Group, day_end: int, half_life_days: float, covered: dict[str, list[tuple[int, int]]]) -> None:
+    """Takes the day that ends at `day_end`. `covered`: segment → spans (unix seconds) that are not to be learnt."""
+    fade = 0.5 ** (1 / half_life_days)
+    group.pool_n *= fade
+    group.pool_d *= fade
+    group.days = group.days * fade + 1
+    group.age += 1
+    begin = day_end - DAY_S
+    whole = group.series.get(names.ALL)
+    day_b = day_e = 0.0  # of the moment, for what the rest did that day
+    for name in sorted(group.series, key=lambda x: (x != names.ALL, x)):
+        s = group.series[name]
+        wide = slots(s) > HOURS
+        s.slots_n = [x * fade for x in s.slots_n]
+        s.slots_b = [x * fade for x in s.slots_b]
+        s.ratio_b, s.ratio_e, s.volume = s.ratio_b * fade, s.ratio_e * fade, s.volume * fade
+        s.spread_n, s.spread_d, s.days = s.spread_n * fade, s.spread_d * fade, s.days * fade + 1
+        hours = s.by_hour(begin, day_end)
+        learnt = [(h, n, b) for h, (n, b) in hours.items() if not _within(h * HOUR_S, covered.get(name, ()))]
+        s.volume += sum(n for n, _ in hours.values())
+        shares = [expected(group, s, h % WEEK_HOURS) for h, _, _ in learnt]
+        e = sum(n * p for (_, n, _), p in zip(learnt, shares, strict=True))
+        b_sum = sum(b for _, _, b in learnt)
+        noise = sum(n * p * (1 - p) for (_, n, _), p in zip(learnt, shares, strict=True))
+        rest = 1.0
+        if name == names.ALL:
+            day_b, day_e = b_sum, e
+        elif not wide and whole is not None:
+            prior = 1 / max(variation(group, whole), 0.1) ** 2
+            rest = max(1.0, (prior + max(0.0, day_b - b_sum)) / (prior + max(0.0, day_e - e)))
+        if e > 0 and group.age > WARM_DAYS:
+            difference = (b_sum - e * rest) ** 2 - noise * rest
+            s.spread_n += difference
+            s.spread_d += (e * rest) ** 2
+            if not wide:
+                group.pool_n += difference
+                group.pool_d += (e * rest) ** 2
+        profile = [] if wide or whole is None else [expected(group, whole, h % WEEK_HOURS) for h, _, _ in learnt]
+        for i, (h, n, b) in enumerate(learnt):
+            week_hour = h % WEEK_HOURS
+            for slot in (week_hour, _DAY0 + week_hour % HOURS, _WHOLE) if wide else (week_hour % HOURS,):
+                s.slots_n[slot] += n
+                s.slots_b[slot] += b
+            if profile:
+                s.ratio_b += b
+                s.ratio_e += n * profile[i]
+        s.hour = -1
+
+
+def _within(at: int, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether the hour that begins at `at` meets one of the spans."""
+    return any(begin < at + HOUR_S and at < end for begin, end in spans)

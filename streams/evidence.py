@@ -1,0 +1,135 @@
+"""A sequential judge: is a series worse than an ordinary bad day of its own past?
+
+A Bernoulli CUSUM for each odds ratio r (Page 1954): `score ← score + bad · ln r − n · ln(1 + p₀ (r − 1))`, kept in
+[0, limit], where p₀ is the bad share of an ordinary bad day; for a segment also of what the rest of its moment does
+now. It counts events and not minutes, so few of them need no path of their own.
+
+The limit is set by the false moles that one accepts. While a score is zero, each event begins a test; a good one
+ends it at once, so only a bad one begins an excursion, and by Ville's inequality it reaches the limit h with a
+probability of at most r / (1 + p₀ (r − 1)) · exp(−h). Expected bad events a week, times that, times the number of
+tests, is the bound on false moles a week; it is kept under `1 / QUIET_WEEKS` for the moment as a whole.
+"""
+
+import math
+from typing import Final
+
+from streams import names
+from streams.baseline import ORDINARY_SD, Group, expected, variation
+from streams.intervals import Z
+from streams.series import MEMORY_S, RATIOS, WEEK_HOURS, Series
+
+QUIET_WEEKS: Final = 52.0
+"""The false moles that one accepts: at most one a moment and year, 1.9 in 100 moment-weeks."""
+MIN_BAD: Final = 3
+"""Design: fewer bad events are an anecdote."""
+STEADY: Final = 0.1
+"""The least variation that is believed of a moment's hour, when its segments are judged by it."""
+_LN: Final = tuple(math.log(r) for r in RATIOS)
+_K: Final = range(len(RATIOS))
+_LN0: Final = _LN[0]
+
+
+def wilson_low(bad: float, n: float) -> float:
+    """Lower end of the 95 % Wilson interval of bad / n, as `intervals.wilson_low`, for one number."""
+    if n <= 0 or bad <= 0:
+        return 0.0
+    p = bad / n
+    spread = Z * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
+    return max(0.0, (p + Z * Z / (2 * n) - spread) / (1 + Z * Z / n))
+
+
+def allow(group: Group) -> None:
+    """Shares out the accepted false moles: half to `all`, half to its segments, each signal alike, each ratio too.
+
+    All segments of a dimension together see the moment's bad events once, so dimensions count, and not segments.
+    """
+    whole = group.all
+    seen = max(whole.volume / whole.days, 1.0) if whole.days else max(whole.n + sum(whole.ns), 1.0)
+    n, b = sum(whole.slots_n[WEEK_HOURS:-1]), sum(whole.slots_b[WEEK_HOURS:-1])
+    ordinary = (b + 10 * (1 - group.objective)) / (n + 10) * (1 + ORDINARY_SD * variation(group, whole))
+    tests = 2 * len(RATIOS) * QUIET_WEEKS / group.share * max(7 * seen * min(ordinary, 1.0), 1.0)
+    group.prior = 1 / max(variation(group, whole), STEADY) ** 2
+    group.allowed = math.log(tests)
+    group.allowed_segment = math.log(tests * max(group.dimensions, 1))
+
+
+def refresh(group: Group, s: Series, hour: int) -> None:
+    """What this hour expects of a series."""
+    if s.segment == names.ALL:
+        allow(group)
+    s.hour = hour
+    s.p = expected(group, s, hour % WEEK_HOURS)
+    s.odds = s.p / (1 - s.p) * (1 + ORDINARY_SD * variation(group, s))
+    p0 = s.odds / (1 + s.odds)
+    s.costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
+    allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
+    s.limits = [allowed + ln - cost for ln, cost in zip(_LN, s.costs, strict=True)]
+
+
+def rest_now(group: Group, s: Series) -> float:
+    """How much worse than expected the rest of the moment is in this hour: 1 or more."""
+    whole = group.all
+    if s.alone or whole.block != s.block:
+        return 1.0
+    wn, wb = whole.last_hour()
+    n, b = s.last_hour()
+    return max(1.0, (group.prior + max(0, wb - b)) / (group.prior + max(0.0, wn * whole.p - n * s.p)))
+
+
+def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
+    """Adds a step's n events to the scores; whether one of them is at its limit. `start`: of the step."""
+    costs, scores = s.costs, s.scores
+    if s.segment != names.ALL and (rest := rest_now(group, s)) > 1.0:
+        odds = s.odds * rest
+        p0 = odds / (1 + odds)
+        costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
+    fade = math.exp((s.weighed - start) / MEMORY_S) if s.weighed != start else 1.0
+    s.weighed = start
+    active = alarm = False
+    expect = n * s.p
+    for k in _K:
+        old = scores[k]
+        if old <= 0.0 and not bad:
+            continue
+        new = old * fade + bad * _LN[k] - n * costs[k]
+        if new <= 0.0:
+            scores[k] = 0.0
+            continue
+        if old <= 0.0:
+            s.starts[k], s.seen[k], s.bads[k], s.expects[k] = start, 0, 0, 0.0
+        s.seen[k] += n
+        s.bads[k] += bad
+        s.expects[k] += expect
+        active = True
+        if new >= s.limits[k]:
+            new, alarm = s.limits[k], True
+        scores[k] = new
+    s.active = active or s.case != ""
+    return alarm
+
+
+def strongest(group: Group, s: Series) -> int:
+    """Of the scores at their limit the one that harm bears out, with the latest start: a ratio, or -1.
+
+    Harm: at least three bad, and a share of bad that is beyond the objective on evidence.
+    """
+    best = -1
+    for k in _K:
+        if (
+            s.scores[k] >= s.limits[k]
+            and s.bads[k] >= MIN_BAD
+            and wilson_low(s.bads[k], s.seen[k]) > 1 - group.objective
+            and (best < 0 or s.starts[k] > s.starts[best])
+        ):
+            best = k
+    return best
+
+
+def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool:
+    """Whether n events with so many bad, of whom so many were expected, would raise the alarm in series `s`."""
+    if n <= 0 or bad < MIN_BAD or wilson_low(bad, n) <= 1 - group.objective:
+        return False
+    p = min(max(expect / n, 1e-4), 0.98)
+    odds = p / (1 - p) * (1 + ORDINARY_SD * variation(group, s))
+    p0 = odds / (1 + odds)
+    return any(bad * ln - n * math.log1p(p0 * (r - 1)) >= h for ln, r, h in zip(_LN, RATIOS, s.limits, strict=True))

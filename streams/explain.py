@@ -1,0 +1,65 @@
+"""One sentence for whoever is woken at three: what, since when, who, how sure, what it burns."""
+
+from typing import Final
+
+from streams import names
+from streams.catalogue import Catalogue
+from streams.moles import Contributor, moment_of
+
+HAPPENED: Final = {
+    "outcome": "failed or gave up",
+    "need": "did not get what they came for",
+    "wait": "waited too long",
+    "duration": "took too long",
+    "promise": "did not get it as promised",
+    "csat": "were not satisfied",
+    "nps": "were detractors",
+    "ces": "found it hard",
+    "rating": "rated it badly",
+    "sentiment": "spoke badly of it",
+    "complaint": "complained rather than praised",
+}
+NAMED: Final = 2  # contributors that a sentence can bear
+
+
+def explain(
+    catalogue: Catalogue,
+    moment: str,
+    segment: str,
+    signal: str,
+    kind: str,
+    first_harm: int,
+    ended: int | None,
+    bad: int,
+    total: int,
+    expected: float,
+    low: float,
+    burn_rate: float,
+    budget: float,
+    cause: str,
+    contributors: tuple[Contributor, ...],
+    linked: tuple[str, ...],
+) -> str:
+    """The sentence; `low` is the least bad share that the evidence supports, `budget` a share of the period's."""
+    declared = catalogue.moments.get(moment)
+    title = declared.title if declared else moment
+    where = f"{title} ({moment})" if segment == names.ALL else f"{title} ({moment}, {segment})"
+    since = f"since {moment_of(first_harm):%H:%M UTC on %d %b}" + (f" until {_time(ended)}" if ended else "")
+    also = f"; {', '.join(linked)} {'is' if len(linked) == 1 else 'are'} hurt too" if linked else ""
+    if kind == "silence":
+        came = "nothing came" if cause == "stopped" else f"only {total:,} came"
+        return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{also}."
+    share = bad / total if total else 0.0
+    named = [c for c in contributors if c.segment != segment][:NAMED]
+    who = ", most of it " + " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named) if named else ""
+    usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
+    burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed" if not ended else "it is over"
+    spent = f", {budget:.1%} of the period's budget is gone" if budget >= 0.001 else ""
+    return (
+        f"{where}: {bad:,} of {total:,} customers {HAPPENED.get(signal, 'were hurt')} {since} ({share:.0%}, "
+        f"surely {low:.0%} or more, where {usual} would be ordinary){who}; {burns}{spent}{also}."
+    )
+
+
+def _time(at: int) -> str:
+    return f"{moment_of(at):%H:%M UTC on %d %b}"
