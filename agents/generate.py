@@ -33,9 +33,10 @@ def _url(name: str, default: str, help: str) -> Callable[[Any], Any]:
 @click.option("--out", metavar="DIR", help="Where the files go; made if it is not there.")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file is not what it would be.")
 @_url("grafana", Links.grafana, "Where people open Grafana, for links.")
+@_url("board", Links.board, "Where people open a worker's pages, for links.")
 @_url("pager", Links.pager, "Webhook for what must wake somebody.")
 @_url("tickets", Links.tickets, "Webhook for what can wait for the morning.")
-def generate(file: str, out: str | None, check: bool, grafana: str, pager: str, tickets: str) -> None:
+def generate(file: str, out: str | None, check: bool, grafana: str, board: str, pager: str, tickets: str) -> None:
     """Write Prometheus rules and their tests, Alertmanager's configuration and Grafana dashboards.
 
     The same FILE and options give the same bytes: commit them, and let --check hold them together.
@@ -43,7 +44,7 @@ def generate(file: str, out: str | None, check: bool, grafana: str, pager: str, 
     out = out or settings.env("out")
     if out is None:
         raise SettingsError("--out (or MOLEHILL_OUT): found nothing, expected a directory")
-    files = generated(read_catalogue(file), Links(grafana, pager, tickets))
+    files = generated(read_catalogue(file), Links(grafana, board, pager, tickets))
     directory = Path(out)
     try:
         changes = compare(directory, files)

@@ -1,6 +1,9 @@
 """From the catalogue: how a moment is measured, which segments an event counts under, who owns what."""
 
 import zlib
+from typing import Any
+
+import msgspec
 
 from streams import names
 from streams.catalogue import Catalogue, Dimension, Signal
@@ -18,8 +21,18 @@ def partition_of(moment: str, partitions: int) -> int:
 
 
 def fingerprint(catalogue: Catalogue) -> str:
-    """8 hex digits that differ where two catalogues do: what runs against what rules were generated from."""
-    return f"{zlib.crc32(repr(catalogue).encode()):08x}"
+    """8 hex digits that differ where two catalogues do: what runs against what rules were generated from.
+
+    Of what a catalogue states: a key that a later molehill knows, and this catalogue lacks, changes nothing.
+    """
+    stated = _stated(msgspec.to_builtins(catalogue))
+    return f"{zlib.crc32(msgspec.json.encode(stated, order='sorted')):08x}"
+
+
+def _stated(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _stated(v) for k, v in value.items() if v is not None and v not in ({}, [], ())}
+    return [_stated(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 class Measured:

@@ -41,6 +41,7 @@ class Links:
     """Where a person, and Alertmanager, find things. URLs without a slash at the end."""
 
     grafana: str = "http://127.0.0.1:3000"
+    board: str = "http://127.0.0.1:6066"  # any worker's pages
     pager: str = "http://pager:9099/page"  # a webhook
     tickets: str = "http://pager:9099/ticket"  # a webhook
 
