@@ -119,7 +119,7 @@ class Molehill:
         assignment = self.assignments
         if not (self.settings.embedded and self.ingest.sources):
             assigned = set(self.consumer.assignment())
-            owned = self.health.load(assigned)
+            owned = self.health.load(assigned, self.ingest.turn)
             sources = await self.ingest.load(assigned, max(self.app.consumer_generation_id or 0, 0))
             await self._check_ends(sources)
             if assignment != self.assignments:

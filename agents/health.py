@@ -32,9 +32,9 @@ class _Chunk(msgspec.Struct, array_like=True):
 class Owned:
     """One assigned tallies partition."""
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, turn: int) -> None:
         self.health = health
-        self.assigned = time.time_ns() // 1000
+        self.turn = turn  # of our last frontier before the assignment
         self.recovered = False
         self.snapshot_offset = health.offset
         self.snapshot_at = time.monotonic()
@@ -54,7 +54,7 @@ class HealthStage:
         self.owned: dict[int, Owned] = {}
         self._lock = asyncio.Lock()
 
-    def load(self, assigned: set[TP]) -> dict[int, Owned]:
+    def load(self, assigned: set[TP], turn: int) -> dict[int, Owned]:
         """The newest whole snapshot of each assigned partition; the caller installs them."""
         loaded: dict[int, Owned] = {}
         for tp in sorted(assigned):
@@ -71,7 +71,7 @@ class HealthStage:
             if whole:
                 best = max(whole, key=lambda s: s[0].offset)
                 health.restore(zlib.decompress(b"".join(best[i].blob for i in range(len(best)))))
-            owned = loaded[tp.partition] = Owned(health)
+            owned = loaded[tp.partition] = Owned(health, turn)
             owned.snapshot_keys = keys
         return loaded
 
@@ -87,7 +87,7 @@ class HealthStage:
                 owned.health.apply(record.offset, record.value)
                 owned.read_bytes += len(record.value)
             if not owned.recovered:
-                owned.recovered = owned.health.workers.get(self.settings.nonce, -1) >= owned.assigned
+                owned.recovered = owned.health.workers.get(self.settings.nonce, 0) > owned.turn
         event.value = event.message.value = None
         event.ack()
 

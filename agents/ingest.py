@@ -71,6 +71,7 @@ class Ingest:
         self.refused_bytes = 0
         self.flushing: asyncio.Task[None] | None = None
         self.flushes = Durations()
+        self.turn = 0  # of the last frontier
         self._lock = asyncio.Lock()
 
     async def load(self, assigned: set[TP], generation: int) -> dict[TP, Source]:
@@ -166,12 +167,13 @@ class Ingest:
     async def frontier(self, progress: Any) -> None:
         """Tells every tallies partition how far our sources are; `progress(tp)` gives position and end."""
         now = time.monotonic()
+        self.turn += 1
         sources = []
         for tp, source in list(self.sources.items()):
             position, end = progress(tp)
             idle = self._idle(source, position, end, now)
             sources.append((self.settings.kinds[tp.topic], tp.partition, source.published.watermark, idle))
-        message = encode(Frontier(self.settings.nonce, time.time_ns() // 1000, sources))
+        message = encode(Frontier(self.settings.nonce, time.time_ns() // 1000, sources, self.turn))
         outbox = Outbox(self.app)
         for partition in range(self.routes.partitions):
             await outbox.send(self.settings.tallies, partition, None, message)

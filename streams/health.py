@@ -53,7 +53,7 @@ class Health:
         self.admitted: dict[str, dict[str, None]] = {}  # "" or "moment\0dimension" → names, first come
         self.windows = Windows(int(routes.catalogue.budget_period))
         self.judging = Judging(routes, partition)
-        self.workers: dict[str, int] = {}  # worker → the wall time of its last frontier
+        self.workers: dict[str, int] = {}  # worker → the turn of its last frontier
         for moment in routes.catalogue.moments:
             if routes.owner(moment) == partition:
                 self._expect(moment)
@@ -122,7 +122,7 @@ class Health:
         self.offset = offset
         message = decode(value)
         if isinstance(message, Frontier):
-            self.workers[message.worker] = message.wall
+            self.workers[message.worker] = message.turn
             for topic, partition, watermark, idle in message.sources:
                 self.clock.report((topic, partition), Progress(watermark, idle))
             self._advance(message.wall)

@@ -46,6 +46,7 @@ class Frontier(msgspec.Struct, array_like=True, tag=2):
     worker: str
     wall: int  # microseconds
     sources: list[tuple[str, int, int | None, bool]]  # topic, partition, watermark, idle
+    turn: int = 0  # counts this worker's frontiers: unlike the wall clock it never goes back
 
 
 Message = Tallies | Frontier

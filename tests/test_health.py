@@ -184,9 +184,9 @@ def test_an_offset_that_was_read_before_is_not_read_again() -> None:
 
 def test_a_worker_finds_its_own_frontier_in_the_log() -> None:
     health = folded(
-        ONE, [encode(Frontier("me", 5, [])), encode(Frontier("other", 9, [])), encode(Frontier("me", 7, []))]
+        ONE, [encode(Frontier("me", 5, [], 1)), encode(Frontier("other", 9, [], 4)), encode(Frontier("me", 3, [], 2))]
     )
-    assert health.workers == {"me": 7, "other": 9}
+    assert health.workers == {"me": 2, "other": 4}
 
 
 # The clock, from the log
