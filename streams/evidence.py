@@ -14,7 +14,7 @@ import math
 from typing import Final
 
 from streams import names
-from streams.baseline import ORDINARY_SD, Group, expected, variation
+from streams.baseline import ORDINARY_SD, SHRINK, Group, expected, variation
 from streams.intervals import Z
 from streams.series import MEMORY_S, RATIOS, WEEK_HOURS, Series
 
@@ -46,7 +46,7 @@ def allow(group: Group) -> None:
     whole = group.all
     seen = max(whole.volume / whole.days, 1.0) if whole.days else max(whole.n + sum(whole.ns), 1.0)
     n, b = sum(whole.slots_n[WEEK_HOURS:-1]), sum(whole.slots_b[WEEK_HOURS:-1])
-    ordinary = (b + 10 * (1 - group.objective)) / (n + 10) * (1 + ORDINARY_SD * variation(group, whole))
+    ordinary = (b + SHRINK) / (n + SHRINK / (1 - group.objective)) * (1 + ORDINARY_SD * variation(group, whole))
     tests = 2 * len(RATIOS) * QUIET_WEEKS / group.share * max(7 * seen * min(ordinary, 1.0), 1.0)
     group.prior = 1 / max(variation(group, whole), STEADY) ** 2
     group.allowed = math.log(tests)
