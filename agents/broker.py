@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents import settings
 from streams import names
 from streams.errors import BrokerError, SettingsError
 
@@ -65,6 +66,15 @@ def source_specs(
         TopicSpec(feedback, partitions, appended),
         TopicSpec(dead_letters, partitions, {"max.message.bytes": str(DEAD_LETTER_BYTES)}),
     ]
+
+
+def given_brokers(given: str | None) -> str:
+    """The option --brokers, or else MOLEHILL_BROKERS. Raises SettingsError."""
+    brokers = given or settings.env("brokers")
+    if brokers is None:
+        raise SettingsError("--brokers (or MOLEHILL_BROKERS): found nothing, expected HOST:PORT[,HOST:PORT…]")
+    parse_brokers(brokers)
+    return brokers
 
 
 def parse_brokers(brokers: str) -> list[tuple[str, int]]:

@@ -30,6 +30,7 @@ class Elsewhere(NamedTuple):
 
 
 ELSEWHERE: Final = {
+    "dead-letters": Elsewhere("agents.dead_letters:dead_letters", "List refused events, or send them back."),
     "try-source": Elsewhere("agents.try_source:try_source", "Show what the records of a topic become."),
     "worker": Elsewhere("agents.worker:worker", "Run one worker; more of them share the partitions."),
     "demo": Elsewhere("agents.demo:demo", "A broker, a worker and a simulated shop with moles."),
@@ -78,13 +79,9 @@ def cli() -> None:
 
 
 def _brokers(given: str | None) -> str:
-    from agents.broker import parse_brokers
+    from agents.broker import given_brokers
 
-    brokers = given or settings.env("brokers")
-    if brokers is None:
-        raise SettingsError("--brokers (or MOLEHILL_BROKERS): found nothing, expected HOST:PORT[,HOST:PORT…]")
-    parse_brokers(brokers)
-    return brokers
+    return given_brokers(given)
 
 
 def _topic(given: str | None, option: str, default: str) -> str:
