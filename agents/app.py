@@ -10,6 +10,7 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
+from agents.desk import DeskStage
 from agents.health import HealthStage
 from agents.ingest import FLUSH_S, FRONTIER_S, Ingest, Source
 from agents.settings import Settings
@@ -18,6 +19,8 @@ from agents.store import row_table
 from agents.transport import BatchSchema, BatchTransport
 from streams.errors import StateError
 from streams.route import Routes
+
+BOARD_S = 5.0
 
 
 class Molehill:
@@ -31,7 +34,8 @@ class Molehill:
         journal = row_table(self.app, "journal", settings.journal, routes.partitions)
         snapshots = row_table(self.app, "snapshots", settings.snapshots, routes.partitions)
         self.ingest = Ingest(settings, routes, self.app, journal, lambda: self.in_session)
-        self.health = HealthStage(settings, routes, self.app, snapshots)
+        self.desk = DeskStage(settings, routes, self.app, self._owns_desk)
+        self.health = HealthStage(settings, routes, self.app, snapshots, self.desk.tell)
         self.loaded = False
         self.assignments = 0  # counts them: what a rebalance has overtaken must not be installed
         self.began = time.monotonic()  # of the last recovery
@@ -49,14 +53,16 @@ class Molehill:
 
         async def health(stream: Any) -> None:
             async for event in stream.noack().events():
-                self.health.take(event)
+                await self.health.take(event)
 
         app.agent(sources, name="ingest", supervisor_strategy=CrashingSupervisor)(ingest)
         app.agent(tallies, name="health", supervisor_strategy=CrashingSupervisor)(health)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         snapshots.on_recover(self._on_recovered)
+        app.task(self.desk.run)
         app.task(self._flushes)
         app.task(self._frontiers)
+        app.task(self._boards)
 
     @property
     def consumer(self) -> Any:
@@ -66,7 +72,16 @@ class Molehill:
     @property
     def ready(self) -> bool:
         """Recovered and consuming."""
-        return self.loaded and self.in_session and all(o.recovered for o in list(self.health.owned.values()))
+        return (
+            self.loaded
+            and self.desk.loaded
+            and self.in_session
+            and all(o.recovered for o in list(self.health.owned.values()))
+        )
+
+    def _owns_desk(self) -> bool:
+        first = self.health.owned.get(0)
+        return self.loaded and self.in_session and first is not None and first.recovered
 
     @property
     def in_session(self) -> bool:
@@ -125,6 +140,7 @@ class Molehill:
             if assignment != self.assignments:
                 return
             self.ingest.sources, self.health.owned = sources, owned
+            self.desk.assigned(assignment)
         self.consumer.positions = self._positions
         gc.collect()
         gc.freeze()
@@ -153,6 +169,14 @@ class Molehill:
             await asyncio.sleep(FLUSH_S)
             if self.loaded:
                 await self.ingest.flush()
+                if self.in_session:
+                    await self.health.report()
+
+    async def _boards(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(BOARD_S)
+            if self.loaded and self.in_session:
+                await self.desk.post(self.health.summaries())
 
     async def _frontiers(self) -> None:
         while not self.app.should_stop:
@@ -180,7 +204,8 @@ class Molehill:
         """Flushes everything before a clean end."""
         if self.loaded:
             await self.ingest.flush(wait=True)
-            await self.health.snapshots(all_of_them=True)
+            if self.in_session:
+                await self.health.snapshots(all_of_them=True)
             await self._commit()
 
 

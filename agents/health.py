@@ -7,50 +7,48 @@ own frontier back from the log: everything that was ever exported lies before it
 
 import asyncio
 import time
-import zlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
 from faust.types import TP
 
 from agents.settings import Settings
-from agents.sinks import Outbox
+from agents.snapshots import Snapshots
+from streams import names
+from streams.board import hours, summaries
 from streams.health import Health
+from streams.moles import Finding
 from streams.route import Routes
+from streams.view import view
 
-CHUNK = 450_000
+Tell = Callable[[int, int, list[Finding]], Awaitable[None]]  # partition, through, what was found; until acked
+
 SNAPSHOT_S = 30.0
 SNAPSHOT_BYTES = 16_000_000  # of log, or twice the last snapshot
-
-
-class _Chunk(msgspec.Struct, array_like=True):
-    offset: int
-    chunks: int
-    blob: bytes
 
 
 class Owned:
     """One assigned tallies partition."""
 
-    def __init__(self, health: Health, turn: int) -> None:
+    def __init__(self, health: Health, snapshots: Snapshots, turn: int) -> None:
         self.health = health
+        self.snapshots = snapshots
         self.turn = turn  # of our last frontier before the assignment
         self.recovered = False
-        self.snapshot_offset = health.offset
         self.snapshot_at = time.monotonic()
-        self.snapshot_keys: list[bytes] = []
-        self.snapshot_size = 0
         self.read_bytes = 0
+        self.told: int | None = None  # the end of the last step whose findings the desk has
 
 
 class HealthStage:
     """All assigned tallies partitions of this worker."""
 
-    def __init__(self, settings: Settings, routes: Routes, app: Any, table: Any) -> None:
+    def __init__(self, settings: Settings, routes: Routes, app: Any, table: Any, tell: Tell) -> None:
         self.settings = settings
         self.routes = routes
         self.app = app
         self.table = table
+        self.tell = tell
         self.owned: dict[int, Owned] = {}
         self._lock = asyncio.Lock()
 
@@ -61,26 +59,19 @@ class HealthStage:
             if tp.topic != self.settings.tallies:
                 continue
             health = Health(self.routes, tp.partition, 2 * self.routes.partitions)
-            sets: dict[str, dict[int, _Chunk]] = {}
-            keys = []
-            for key, value in self.table.data.take(tp.partition):
-                keys.append(key)
-                name, _, i = key.decode().rpartition("|")
-                sets.setdefault(name, {})[int(i)] = msgspec.msgpack.decode(value, type=_Chunk)
-            whole = [s for s in sets.values() if 0 in s and len(s) == s[0].chunks]
-            if whole:
-                best = max(whole, key=lambda s: s[0].offset)
-                health.restore(zlib.decompress(b"".join(best[i].blob for i in range(len(best)))))
-            owned = loaded[tp.partition] = Owned(health, turn)
-            owned.snapshot_keys = keys
+            snapshots = Snapshots(self.app, self.settings.snapshots, tp.partition, self.settings.nonce)
+            blob = snapshots.load(self.table.data.take(tp.partition))
+            if blob is not None:
+                health.restore(blob)
+            loaded[tp.partition] = Owned(health, snapshots, turn)
         return loaded
 
     def positions(self) -> dict[TP, int]:
         """The next offset of each partition."""
         return {TP(self.settings.tallies, p): o.health.offset + 1 for p, o in self.owned.items()}
 
-    def take(self, event: Any) -> None:
-        """Folds one fetched batch in."""
+    async def take(self, event: Any) -> None:
+        """Folds one fetched batch in, and judges as far as it moved the clock."""
         owned = self.owned.get(event.message.partition)
         if owned is not None:
             for record in event.value:
@@ -90,30 +81,42 @@ class HealthStage:
                 owned.recovered = owned.health.workers.get(self.settings.nonce, 0) > owned.turn
         event.value = event.message.value = None
         event.ack()
+        while owned is not None and owned.health.judge():
+            await asyncio.sleep(0)  # scrapes, heartbeats and flushes get their turn
+
+    async def report(self) -> None:
+        """Tells the desk what the judges found, once what is told here is not what somebody told before."""
+        async with self._lock:
+            for partition, owned in list(self.owned.items()):
+                if owned.recovered and owned.told != owned.health.judging.steps.through:
+                    await self._report(partition, owned)
+
+    async def _report(self, partition: int, owned: Owned) -> None:
+        through = owned.told = owned.health.judging.steps.through
+        await self.tell(partition, through, owned.health.judging.take())
 
     async def snapshots(self, all_of_them: bool = False) -> None:
         """Writes the snapshots that are due."""
         async with self._lock:
             for partition, owned in list(self.owned.items()):
                 age = time.monotonic() - owned.snapshot_at
-                due = age >= SNAPSHOT_S or owned.read_bytes >= max(SNAPSHOT_BYTES, 2 * owned.snapshot_size)
-                if (due or all_of_them) and owned.recovered and owned.health.offset > owned.snapshot_offset:
+                due = age >= SNAPSHOT_S or owned.read_bytes >= max(SNAPSHOT_BYTES, 2 * owned.snapshots.size)
+                if (due or all_of_them) and owned.recovered and owned.health.offset > owned.snapshots.offset:
                     await self._snapshot(partition, owned)
 
     async def _snapshot(self, partition: int, owned: Owned) -> None:
+        """State and what was found up to it are taken at one instant: nobody judges again what a snapshot holds."""
         offset, blob = owned.health.offset, owned.health.snapshot()
         owned.read_bytes, owned.snapshot_at = 0, time.monotonic()
-        packed = await asyncio.get_running_loop().run_in_executor(None, zlib.compress, blob, 1)
-        chunks = [packed[i : i + CHUNK] for i in range(0, len(packed), CHUNK)]
-        old, owned.snapshot_keys = owned.snapshot_keys, []
-        outbox = Outbox(self.app)
-        for i, chunk in enumerate(chunks):
-            key = f"{partition}|{offset}-{self.settings.nonce}|{i}".encode()
-            owned.snapshot_keys.append(key)
-            value = msgspec.msgpack.encode(_Chunk(offset, len(chunks), chunk))
-            await outbox.send(self.settings.snapshots, partition, key, value)
-        await outbox.settled()
-        for key in old:
-            await outbox.send(self.settings.snapshots, partition, key, None)
-        await outbox.settled()
-        owned.snapshot_offset, owned.snapshot_size = offset, len(packed)
+        await self._report(partition, owned)
+        await owned.snapshots.write(offset, blob)
+
+    def summaries(self) -> dict[str, bytes]:
+        """What the board says of each moment that is ours."""
+        out: dict[str, bytes] = {}
+        for owned in self.owned.values():
+            if owned.recovered:
+                v = view(owned.health)
+                recent = {(m, s): hours(owned.health, m, s) for m, segment, s in v.series if segment == names.ALL}
+                out |= summaries(v, self.routes.catalogue, recent)
+        return out

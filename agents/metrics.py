@@ -8,6 +8,7 @@ import importlib.metadata
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 from faust.types import TP
 from prometheus_client.core import (
@@ -22,10 +23,12 @@ from agents.app import Molehill
 from agents.ingest import Durations
 from agents.sinks import Outbox
 from streams import names
+from streams.candidates import BOUNDS, COUNTED, Candidates, Histogram
 from streams.catalogue import Catalogue
 from streams.events import SECOND
 from streams.intervals import mean_interval, nps_interval
 from streams.journal import Head
+from streams.moles import Kind, Mole
 from streams.route import fingerprint
 from streams.view import View, view
 from streams.windows import WINDOWS
@@ -49,6 +52,16 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class Moles:
+    """What the worker that owns the desk shows of the moles."""
+
+    active: list[Mole]
+    told: dict[tuple[str, str, str], int]  # moment, kind, event
+    detect: dict[str, tuple[list[int], float]]  # tier → counts by bound, sum in seconds
+    whack: dict[str, tuple[list[int], float]]
+
+
+@dataclass(frozen=True)
 class Reading:
     """Everything that one scrape shows, taken at one instant."""
 
@@ -56,6 +69,7 @@ class Reading:
     sources: dict[TP, tuple[Head, int | None]]  # what the broker has acknowledged, and lag
     refused: int  # series over the limit
     operation: Operation
+    moles: Moles | None = None
 
 
 def read(molehill: Molehill) -> Reading:
@@ -72,7 +86,18 @@ def read(molehill: Molehill) -> Reading:
             room -= len(shown.series)
             views.append(shown)
     sources = {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()}
-    return Reading(views, sources, refused, operation)
+    moles = _moles(molehill.desk.fold) if molehill.desk.serving else None
+    return Reading(views, sources, refused, operation, moles)
+
+
+def _moles(fold: Candidates) -> Moles:
+    empty = Histogram([0] * (len(BOUNDS) + 1))
+    tiers = ("game-over", "important", "tolerable")
+    detect, whack = (
+        {t: (list(h.counts), h.sum_s) for t, h in ((t, found.get(t, empty)) for t in tiers)}
+        for found in (fold.detect, fold.whack)
+    )
+    return Moles([m for m in fold.desk.moles() if m.whacked is None], dict(fold.told), detect, whack)
 
 
 def _operation(molehill: Molehill) -> Operation:
@@ -106,7 +131,9 @@ class ReadingCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families; a family without a sample is left out."""
-        families = (self._series(), self._catalogue(), self._scores(), self._pipeline(), self._operation())
+        families = (
+            self._series(), self._catalogue(), self._scores(), self._moles(), self._pipeline(), self._operation(),
+        )  # fmt: skip
         for family in itertools.chain(*families):
             if family.samples:
                 yield family
@@ -185,6 +212,30 @@ class ReadingCollector(Collector):
             for w in v.waits:
                 waits.add_metric([w.moment], [(_bound(b), n) for b, n in w.buckets], w.sum_s)
         yield from (*mean, *nps, waits)
+
+    def _moles(self) -> Iterator[Metric]:
+        moles = self.reading.moles
+        if moles is None:
+            return
+        active = GaugeMetricFamily(
+            names.MOLE_ACTIVE, "1 while a mole is up.", labels=[*SERIES, "kind", "tier"],
+        )  # fmt: skip
+        for labels in {(m.moment, m.segment, m.signal, m.kind, m.tier): None for m in moles.active}:
+            active.add_metric(labels, 1)
+        told = CounterMetricFamily(names.MOLES, "Steps in the lives of moles.", labels=["moment", "kind", "event"])
+        every = [(m, k, e) for m in self.catalogue.moments for k in get_args(Kind) for e in COUNTED]
+        for key, n in (dict.fromkeys(every, 0) | moles.told).items():
+            told.add_metric(key, n)
+        yield from (active, told)
+        for name, what, found in (
+            (names.MOLE_DETECT, "From first harm to pop.", moles.detect),
+            (names.MOLE_WHACK, "From pop to whacked.", moles.whack),
+        ):
+            histogram = HistogramMetricFamily(name, what, labels=["tier"])
+            edges = [*map(_bound, BOUNDS), "+Inf"]
+            for tier, (counts, sum_s) in found.items():
+                histogram.add_metric([tier], list(zip(edges, itertools.accumulate(counts), strict=True)), sum_s)
+            yield histogram
 
     def _pipeline(self) -> Iterator[Metric]:
         where = ["topic", "partition"]

@@ -55,6 +55,8 @@ class Settings:
     session_timeout_s: float = 6.0
     max_series: int = DEFAULT_MAX_SERIES
     embedded: bool = False  # the demo's own broker: alone on it, and nothing on it can be recovered
+    moles: str = names.MOLES_TOPIC
+    token: str | None = None  # what an action on a mole must bear
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -75,6 +77,21 @@ class Settings:
     def snapshots(self) -> str:
         """The health table's changelog."""
         return f"{self.app}.snapshots"
+
+    @property
+    def candidates(self) -> str:
+        """The log of what judges found and people asked; the desk is its fold."""
+        return f"{self.app}.candidates"
+
+    @property
+    def desk(self) -> str:
+        """The desk's snapshots."""
+        return f"{self.app}.desk"
+
+    @property
+    def board(self) -> str:
+        """The last summary of each moment."""
+        return f"{self.app}.board"
 
 
 def application_name(value: str) -> str:

@@ -45,10 +45,17 @@ class Outbox:
         self.app = app
         self.pending: list[Awaitable[Any]] = []
 
-    async def send(self, topic: str, partition: int | None, key: bytes | None, value: bytes | None) -> None:
+    async def send(
+        self,
+        topic: str,
+        partition: int | None,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[Header] | None = None,
+    ) -> None:
         """Hands a message to the producer; messages of one partition keep their order."""
         self.written.add(topic, key, value)
-        self.pending.append(await self.app.producer.send(topic, key, value, partition, None, None))
+        self.pending.append(await self.app.producer.send(topic, key, value, partition, None, headers))
 
     def dead_letter(self, source: TP, to: str, record: Record, why: Rejection) -> None:
         """Sends a refused record on, byte for byte, with what was wrong and where it came from."""

@@ -24,4 +24,8 @@ def internal(settings: Settings, partitions: int) -> list[TopicSpec]:
         TopicSpec(settings.tallies, partitions, {"retention.ms": str(7 * DAY_MS)}),
         TopicSpec(settings.journal, partitions, COMPACTED),
         TopicSpec(settings.snapshots, partitions, COMPACTED),
+        TopicSpec(settings.candidates, 1, {"retention.ms": str(7 * DAY_MS)}),
+        TopicSpec(settings.desk, 1, COMPACTED),
+        TopicSpec(settings.board, 1, COMPACTED),
+        TopicSpec(settings.moles, None, {"retention.ms": str(28 * DAY_MS)}),
     ]

@@ -8,6 +8,7 @@ from aiohttp import web
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 
+from agents.api import Api
 from agents.app import Molehill
 from agents.metrics import Reading, ReadingCollector, read
 from agents.settings import Settings
@@ -50,6 +51,7 @@ class Pages:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        app.add_routes(Api(self.molehill).routes())
         self.runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self.runner.setup()
         site = web.TCPSite(self.runner, settings.host, settings.port)

@@ -139,6 +139,8 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("touchpoints", "Source topic.", names.TOUCHPOINTS)
 @option("feedback", "Source topic.", names.FEEDBACK)
 @option("dead-letters", "Topic for refused events.", names.DEAD_LETTERS)
+@option("moles", "Topic for the transitions of moles.", names.MOLES_TOPIC)
+@option("token", "What an action on a mole must bear; without one, actions are taken on loopback only.")
 @option("partitions", "Of the source topics, if they have to be made.", type=int)
 @option("max-series", "Export at most so many series; more are refused, and shown to be.",
         str(environment.DEFAULT_MAX_SERIES), type=click.IntRange(min=1))  # fmt: skip
@@ -146,8 +148,8 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("log-level", "debug, info, warning or error.", "info")
 def worker(
     brokers: str | None, catalogue: str | None, host: str, port: int, data_dir: str, app: str,
-    touchpoints: str, feedback: str, dead_letters: str, partitions: int | None, max_series: int,
-    embedded: bool, log_level: str,
+    touchpoints: str, feedback: str, dead_letters: str, moles: str, token: str | None, partitions: int | None,
+    max_series: int, embedded: bool, log_level: str,
 ) -> None:  # fmt: skip
     """Runs one worker: reads events, keeps the health of moments, serves /metrics."""
     if not brokers:
@@ -161,7 +163,7 @@ def worker(
         brokers, Path(catalogue), Path(data_dir), host, port, environment.application_name(app),
         touchpoints, feedback, dead_letters, partitions, directory.member(),
         session_timeout_s=EMBEDDED_SESSION_S if embedded else SESSION_S, embedded=embedded,
-        max_series=max_series,
+        max_series=max_series, moles=moles, token=token,
     )  # fmt: skip
 
     def started(molehill: Molehill, port: int) -> None:

@@ -147,9 +147,11 @@ class Health:
         self._advance()
 
     def _advance(self, wall: int | None = None) -> None:
-        now = self.clock.advance(wall)
-        self.windows.advance(now)
-        self.judging.advance(now // SECOND)
+        self.windows.advance(self.clock.advance(wall))
+
+    def judge(self) -> bool:
+        """Judges some of what the clock has passed; whether there is more. State in between is a state."""
+        return self.judging.advance(self.clock.now // SECOND)
 
     def _merge(self, known: Known, message: Tallies, told: Mask) -> None:
         """Adds what is new in a message; `told` are the lanes of which this source has told before."""

@@ -1,11 +1,15 @@
 """The judges of one tallies partition's moments, and when they are called (streams/steps.py says with what)."""
 
+from typing import Final
+
 from streams.detect import Judge
 from streams.moles import Finding
 from streams.route import Routes
 from streams.steps import Steps
 from streams.windows import BUCKET_S
 from streams.wire import Lane
+
+MOST: Final = 4_000  # counts, some 50 ms
 
 
 class Judging:
@@ -27,11 +31,15 @@ class Judging:
         if moment not in self.judges and self.routes.owner(moment) == self.partition:
             self.judges[moment] = Judge(self.routes.catalogue, moment)
 
-    def advance(self, clock_s: int) -> None:
-        """Judges every step that ends at or before the clock."""
-        end = clock_s // BUCKET_S * BUCKET_S
-        if end <= self.steps.through:
-            return
+    def advance(self, clock_s: int, most: int = MOST) -> bool:
+        """Judges the steps that end at or before the clock, but only some `most` counts of them at a time.
+
+        Returns whether more are due. Where one call stops and the next one goes on changes no finding.
+        """
+        clock_s = clock_s // BUCKET_S * BUCKET_S
+        if clock_s <= self.steps.through:
+            return False
+        end = self.steps.end(clock_s, most)
         steps = self.steps.take(end)
         found: list[Finding] = []
         for moment, judge in self.judges.items():
@@ -41,6 +49,7 @@ class Judging:
                 found += judge.step(judge.due, ())
         found.sort(key=lambda f: (f.at, f.moment, f.segment, f.signal, f.kind))
         self.found += found
+        return end < clock_s
 
     def take(self) -> list[Finding]:
         """The findings since the last time, in the order of their steps."""

@@ -16,6 +16,7 @@ import numpy as np
 from streams.detect import Count
 from streams.route import Routes
 from streams.signals import CAME, LEFT
+from streams.series import DAY_S
 from streams.windows import BUCKET_S, NONE, Ints, Mask
 from streams.wire import Lane
 
@@ -66,6 +67,17 @@ class Steps:
         if mine.any():
             buckets = buckets[mine]
             self._waiting.append((int(buckets.min()), buckets, lanes[mine], values[mine]))
+
+    def end(self, clock_s: int, most: int) -> int:
+        """Where to take to, at most the clock: a day, or a step less than it takes to have `most` counts."""
+        if not self._waiting:
+            return clock_s
+        buckets = np.concatenate([w[1] for w in self._waiting])
+        first = max(self.through, int(buckets.min()) * BUCKET_S)
+        if len(buckets) > most:
+            step = int(np.partition(buckets, most)[most])
+            return min(clock_s, max(step * BUCKET_S, first + BUCKET_S), first + DAY_S)
+        return min(clock_s, first + DAY_S)
 
     def take(self, end: int) -> dict[str, list[tuple[int, list[Count]]]]:
         """By moment the steps that end at or before `end` and saw anything: (end of step, counts), in order."""
