@@ -9,7 +9,7 @@ from streams.steps import Steps
 from streams.windows import BUCKET_S
 from streams.wire import Lane
 
-MOST: Final = 4_000  # counts, some 50 ms
+MOST: Final = 1_000  # counts, some 20 ms
 
 
 class Judging:
