@@ -9,6 +9,8 @@ from typing import Any, Final
 from streams.rules import Links
 
 GROUP_WAIT: Final = "5s"  # enough for a moment and its segments to arrive together, and well under 15 s
+WHOLE: Final = 'segment="all"'
+PART: Final = 'segment!~"all|"'  # has a segment, and it is not `all`
 BURNS: Final = 'alertname=~"CxBurn.*|CxSegmentBurn|CxBudget.*"'
 
 
@@ -51,9 +53,12 @@ def alertmanager(links: Links) -> dict[str, Any]:
             # A mole mutes the burn rates of the same moment: it is the same harm, told better.
             _mutes(['alertname="CxMole"', 'severity="page"'], [BURNS], "moment"),
             _mutes(['alertname="CxMole"', 'severity="ticket"'], [BURNS, 'severity=~"ticket|board"'], "moment"),
-            # A whole moment mutes its segments, where it is at least as urgent.
-            _mutes(['segment="all"', 'severity="page"'], ['segment!~"all|"'], "moment"),
-            _mutes(['segment="all"', 'severity="ticket"'], ['segment!~"all|"', 'severity=~"ticket|board"'], "moment"),
+            # A whole moment mutes its segments, where it is at least as urgent; a burn rate mutes no mole, or the
+            # two would mute each other.
+            _mutes(['alertname="CxMole"', WHOLE, 'severity="page"'], [PART], "moment"),
+            _mutes(['alertname="CxMole"', WHOLE, 'severity="ticket"'], [PART, 'severity=~"ticket|board"'], "moment"),
+            _mutes([BURNS, WHOLE, 'severity="page"'], [BURNS, PART], "moment"),
+            _mutes([BURNS, WHOLE, 'severity="ticket"'], [BURNS, PART, 'severity=~"ticket|board"'], "moment"),
         ],
     }
 

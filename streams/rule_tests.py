@@ -28,7 +28,7 @@ Series = dict[str, str]  # selector → values in promtool's notation
 
 
 class Sample(NamedTuple):
-    """A moment and its first signal."""
+    """A moment, and one of its signals."""
 
     moment: Moment
     signal: Signal
@@ -65,11 +65,13 @@ def selector(metric: str, **labels: str) -> str:
 
 
 def samples(catalogue: Catalogue) -> list[Sample]:
-    """Up to three moments, one of each tier first."""
+    """Up to three moments, one of each tier first. The first by its strictest promise, the others by their loosest,
+    where a burn rate's threshold may be capped."""
     moments = sorted(catalogue.moments.values(), key=lambda m: TIERS.index(m.tier))
     firsts = [next(m for m in moments if m.tier == tier) for tier in dict.fromkeys(m.tier for m in moments)]
     chosen = (firsts + [m for m in moments if m not in firsts])[:SAMPLES]
-    return [Sample(m, next(iter(m.signals.values()))) for m in chosen]
+    by = [sorted(m.signals.values(), key=lambda s: -s.objective) for m in chosen]
+    return [Sample(m, signals[-1 if i else 0]) for i, (m, signals) in enumerate(zip(chosen, by, strict=True))]
 
 
 def rule_tests(catalogue: Catalogue, rules: str) -> dict[str, Any]:

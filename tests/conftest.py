@@ -11,11 +11,16 @@ hypothesis.settings.register_profile("molehill", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("molehill")
 
 APT_PACKAGES = {
+    "amtool": "prometheus-alertmanager",
     "docker-compose": "docker-compose",
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
     "node": "nodejs",
     "npm": "npm",
+    "node": "nodejs",
+    "npm": "npm",
+    "prometheus": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
     "promtool": "prometheus",
 }
 
