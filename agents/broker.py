@@ -146,7 +146,7 @@ def ensure_topics(
                     )
             admin.wait_for_topics([s.name for s in specs], timeout_ms=round(REQUEST_SECONDS * 1000))
             _wanted(specs, _partition_counts(admin, wanted), equal)
-        found = _configs(admin, [s.name for s in specs if s.name not in missing and s.config])
+        found = configs(admin, [s.name for s in specs if s.name not in missing and s.config])
     return [
         TopicReport(
             s.name,
@@ -228,7 +228,8 @@ def _wanted(specs: Sequence[TopicSpec], existing: Mapping[str, int], equal: Sequ
     return wanted
 
 
-def _configs(admin: Any, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+def configs(admin: Any, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Topic → its configuration, defaults too."""
     from kafka.admin import ConfigResource, ConfigResourceType
 
     if not topics:

@@ -58,6 +58,7 @@ def read(reader: Any, spans: dict[Any, tuple[int, int]]) -> Iterator[Any]:
     if not left:
         return
     reader.assign(list(left))
+    reader.resume(*left)  # an earlier reading of the same partitions has paused them
     for tp in left:
         reader.seek(tp, spans[tp][0])
     heard = time.monotonic()
