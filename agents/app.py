@@ -60,6 +60,7 @@ class Molehill:
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         snapshots.on_recover(self._on_recovered)
         app.task(self.desk.run)
+        app.task(self.health.judge)
         app.task(self._flushes)
         app.task(self._frontiers)
         app.task(self._boards)

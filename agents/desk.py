@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from faust.types import TP
 
 from agents.settings import Settings
 from agents.sinks import Header, Outbox
@@ -139,14 +138,17 @@ class DeskStage:
                 await consumer.stop()
 
     async def _read(self, consumer: Any) -> None:
-        boards = [TP(self.settings.board, 0), TP(self.settings.desk, 0)]
+        boards = [TopicPartition(self.settings.board, 0), TopicPartition(self.settings.desk, 0)]
         consumer.assign([self._tp, *boards])
+        ends: dict[TopicPartition, int] = {}  # as they are now: who has read less would show an empty board
         if not self.loaded and not self.settings.embedded:
             await self._restore(consumer, boards[1])
+            ends = await consumer.end_offsets([self._tp, boards[0]])
         consumer.seek(self._tp, self.fold.offset + 1)
         consumer.seek(boards[0], 0)
-        self.loaded = True
         while not self.app.should_stop:
+            if not self.loaded:
+                self.loaded = all([await consumer.position(tp) >= end for tp, end in ends.items()])
             found = await consumer.getmany(timeout_ms=POLL_MS)
             for tp, records in found.items():
                 for record in records:
@@ -157,7 +159,7 @@ class DeskStage:
                     self._changed.notify_all()
             await self._publish()
 
-    async def _restore(self, consumer: Any, tp: TP) -> None:
+    async def _restore(self, consumer: Any, tp: TopicPartition) -> None:
         """The newest snapshot of the desk; the topic is compacted, and small."""
         end = (await consumer.end_offsets([tp]))[tp]
         rows: dict[bytes, bytes] = {}

@@ -23,6 +23,8 @@ from streams.view import view
 
 Tell = Callable[[int, int, list[Finding]], Awaitable[None]]  # partition, through, what was found; until acked
 
+JUDGE_S = 0.1
+FAR_BEHIND = 4_000_000  # cells that wait to be judged, 24 bytes each
 SNAPSHOT_S = 30.0
 SNAPSHOT_BYTES = 16_000_000  # of log, or twice the last snapshot
 
@@ -71,7 +73,7 @@ class HealthStage:
         return {TP(self.settings.tallies, p): o.health.offset + 1 for p, o in self.owned.items()}
 
     async def take(self, event: Any) -> None:
-        """Folds one fetched batch in, and judges as far as it moved the clock."""
+        """Folds one fetched batch in; waits where judging is far behind."""
         owned = self.owned.get(event.message.partition)
         if owned is not None:
             for record in event.value:
@@ -81,8 +83,14 @@ class HealthStage:
                 owned.recovered = owned.health.workers.get(self.settings.nonce, 0) > owned.turn
         event.value = event.message.value = None
         event.ack()
-        while owned is not None and owned.health.judge():
-            await asyncio.sleep(0)  # scrapes, heartbeats and flushes get their turn
+        while owned is not None and owned.health.judging.steps.cells > FAR_BEHIND and owned in self.owned.values():
+            await asyncio.sleep(JUDGE_S)
+
+    async def judge(self) -> None:
+        """Judges what the clock has passed, a slice at a time: reading, scrapes and heartbeats go on meanwhile."""
+        while not self.app.should_stop:
+            more = [owned.health.judge() for owned in list(self.owned.values())]
+            await asyncio.sleep(0 if any(more) else JUDGE_S)
 
     async def report(self) -> None:
         """Tells the desk what the judges found, once what is told here is not what somebody told before."""

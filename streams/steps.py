@@ -68,6 +68,11 @@ class Steps:
             buckets = buckets[mine]
             self._waiting.append((int(buckets.min()), buckets, lanes[mine], values[mine]))
 
+    @property
+    def cells(self) -> int:
+        """How many wait."""
+        return sum(len(w[1]) for w in self._waiting)
+
     def end(self, clock_s: int, most: int) -> int:
         """Where to take to, at most the clock: a day, or a step less than it takes to have `most` counts."""
         if not self._waiting:

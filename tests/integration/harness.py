@@ -29,6 +29,7 @@ class WorkerProcess:
         self.home = home
         self.app = app
         self.topics = {"touchpoints": f"{app}.t", "feedback": f"{app}.f", "dead-letters": f"{app}.dead"}
+        self.topics["moles"] = f"{app}.moles"
         arguments = {
             "brokers": brokers,
             "catalogue": str(catalogue),
