@@ -49,7 +49,7 @@ class DeskStage:
         self.version = 0  # counts what has been read: of moles, summaries and the clock
         self.loaded = False
         self._owner = owner
-        self._tp = TP(settings.candidates, 0)
+        self._tp = TopicPartition(settings.candidates, 0)
         self._snapshots = Snapshots(app, settings.desk, 0, settings.nonce)
         self._snapshot_at = time.monotonic()
         self._token = ""
