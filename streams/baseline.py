@@ -24,11 +24,16 @@ CV_PRIOR: Final = 0.5
 """Day-to-day variation that is assumed until days have been seen, as a share of the mean …"""
 CV_DAYS: Final = 7.0
 """… and how many days that is worth: one week, the shortest span that has every kind of day in it."""
+STEADY: Final = 0.1
+"""The least variation that is believed of a moment, when its segments are judged by it."""
 WARM_DAYS: Final = 3
 """Days before variation is learnt: earlier expectations are mostly the prior, and differ from it, not by day."""
 LOWEST, HIGHEST = 1e-4, 0.98  # an expectation is never nought or sure
 
 _DAY0, _WHOLE = WEEK_HOURS, WEEK_HOURS + HOURS  # where `all` keeps its hours of the day, and everything
+
+
+Hours = dict[str, dict[int, tuple[int, int]]]  # segment → absolute hour → events, bad ones
 
 
 class Group(msgspec.Struct):
@@ -46,7 +51,8 @@ class Group(msgspec.Struct):
     weeks: list[float] = []  # faded times that each hour of the week was seen
     rates: list[float] = []  # events that each hour of the week expects of `all`
     busy: list[bool] = []  # whether it is no idle hour
-    pattern: list[float] = []  # how an hour of the week differs from its hour of the day
+    pattern: list[float] = []  # how an hour of the week differs from its hour of the day; 0 in an idle one
+    pattern_of_day: list[float] = []  # of the running day's hours
     allowed: float = 0.0  # see `evidence.allow`
     allowed_segment: float = 0.0
     prior: float = 0.0  # events that the moment's own variation is worth against what its last hour says
@@ -62,17 +68,24 @@ def expected(group: Group, s: Series, week_hour: int) -> float:
     `all`: hour of the week ← hour of the day ← all hours ← 1 − objective. A segment: its hour of the day ← its
     odds ratio to the moment, in the moment's own profile.
     """
+    if len(s.slots_n) > HOURS:
+        return _expected_wide(s, 1 - group.objective, week_hour)
+    return _expected_within(s, expected(group, group.all, week_hour), week_hour)
+
+
+def _expected_wide(s: Series, prior: float, week_hour: int) -> float:
     n, b = s.slots_n, s.slots_b
-    if len(n) > HOURS:
-        p = _blend(b[_WHOLE], n[_WHOLE], 1 - group.objective)
-        day = _DAY0 + week_hour % HOURS
-        p = _blend(b[day], n[day], p)
-        p = _blend(b[week_hour], n[week_hour], p)
-    else:
-        moment = expected(group, group.all, week_hour)
-        odds = (s.ratio_b + SHRINK) / (s.ratio_e + SHRINK) * moment / (1 - moment)
-        hour = week_hour % HOURS
-        p = _blend(b[hour], n[hour], odds / (1 + odds))
+    p = _blend(b[_WHOLE], n[_WHOLE], prior)
+    day = _DAY0 + week_hour % HOURS
+    p = _blend(b[day], n[day], p)
+    p = _blend(b[week_hour], n[week_hour], p)
+    return min(max(p, LOWEST), HIGHEST)
+
+
+def _expected_within(s: Series, moment: float, week_hour: int) -> float:
+    odds = (s.ratio_b + SHRINK) / (s.ratio_e + SHRINK) * moment / (1 - moment)
+    hour = week_hour % HOURS
+    p = _blend(s.slots_b[hour], s.slots_n[hour], odds / (1 + odds))
     return min(max(p, LOWEST), HIGHEST)
 
 
@@ -95,7 +108,9 @@ def slots(s: Series) -> int:
     return _WHOLE + 1 if s.segment == names.ALL or s.segment.startswith("voice=") else HOURS
 
 
-def learn(group: Group, day_end: int, half_life_days: float, covered: dict[str, list[tuple[int, int]]]) -> None:
+def learn(
+    group: Group, day_end: int, half_life_days: float, hours_of: Hours, covered: dict[str, list[tuple[int, int]]]
+) -> None:
     """Takes the day that ends at `day_end`. `covered`: segment → spans (unix seconds) that are not to be learnt."""
     fade = 0.5 ** (1 / half_life_days)
     group.pool_n *= fade
@@ -103,7 +118,11 @@ def learn(group: Group, day_end: int, half_life_days: float, covered: dict[str, 
     group.days = group.days * fade + 1
     group.age += 1
     begin = day_end - DAY_S
-    whole = group.series.get(names.ALL)
+    whole = group.all
+    before = {
+        h % WEEK_HOURS: expected(group, whole, h % WEEK_HOURS) for h in range(begin // HOUR_S, day_end // HOUR_S)
+    }
+    after = before  # what `all` expects once it has learnt the day
     day_b = day_e = 0.0  # of the moment, for what the rest did that day
     for name in sorted(group.series, key=lambda x: (x != names.ALL, x)):
         s = group.series[name]
@@ -112,18 +131,21 @@ def learn(group: Group, day_end: int, half_life_days: float, covered: dict[str, 
         s.slots_b = [x * fade for x in s.slots_b]
         s.ratio_b, s.ratio_e, s.volume = s.ratio_b * fade, s.ratio_e * fade, s.volume * fade
         s.spread_n, s.spread_d, s.days = s.spread_n * fade, s.spread_d * fade, s.days * fade + 1
-        hours = s.by_hour(begin, day_end)
+        hours = hours_of[name]
         learnt = [(h, n, b) for h, (n, b) in hours.items() if not _within(h * HOUR_S, covered.get(name, ()))]
         s.volume += sum(n for n, _ in hours.values())
-        shares = [expected(group, s, h % WEEK_HOURS) for h, _, _ in learnt]
+        if wide:
+            shares = [_expected_wide(s, 1 - group.objective, h % WEEK_HOURS) for h, _, _ in learnt]
+        else:
+            shares = [_expected_within(s, before[h % WEEK_HOURS], h % WEEK_HOURS) for h, _, _ in learnt]
         e = sum(n * p for (_, n, _), p in zip(learnt, shares, strict=True))
         b_sum = sum(b for _, _, b in learnt)
         noise = sum(n * p * (1 - p) for (_, n, _), p in zip(learnt, shares, strict=True))
         rest = 1.0
         if name == names.ALL:
             day_b, day_e = b_sum, e
-        elif not wide and whole is not None:
-            prior = 1 / max(variation(group, whole), 0.1) ** 2
+        elif not wide:
+            prior = 1 / max(whole.cv, STEADY) ** 2
             rest = max(1.0, (prior + max(0.0, day_b - b_sum)) / (prior + max(0.0, day_e - e)))
         if e > 0 and group.age > WARM_DAYS:
             difference = (b_sum - e * rest) ** 2 - noise * rest
@@ -132,16 +154,18 @@ def learn(group: Group, day_end: int, half_life_days: float, covered: dict[str, 
             if not wide:
                 group.pool_n += difference
                 group.pool_d += (e * rest) ** 2
-        profile = [] if wide or whole is None else [expected(group, whole, h % WEEK_HOURS) for h, _, _ in learnt]
-        for i, (h, n, b) in enumerate(learnt):
+        for h, n, b in learnt:
             week_hour = h % WEEK_HOURS
             for slot in (week_hour, _DAY0 + week_hour % HOURS, _WHOLE) if wide else (week_hour % HOURS,):
                 s.slots_n[slot] += n
                 s.slots_b[slot] += b
-            if profile:
+            if not wide:
                 s.ratio_b += b
-                s.ratio_e += n * profile[i]
-        s.hour = -1
+                s.ratio_e += n * after[week_hour]
+        if name == names.ALL:
+            after = {h: expected(group, s, h) for h in before}
+    for s in group.series.values():
+        s.cv = variation(group, s)
 
 
 def _within(at: int, spans: Sequence[tuple[int, int]]) -> bool:

@@ -1,10 +1,12 @@
-"""Who carries the excess, and whether two alarms of a moment have one cause.
+"""Who carries the excess, and whether two alarms have one cause.
 
-Only marginal counts exist: a dimension at a time, and no joint counts of two. They suffice for what is asked here.
-Within one dimension segments are disjoint, so the rest of a moment is a subtraction. Across dimensions, two
-segments with excesses x and y in a moment with excess z overlap by x + y − z, as far as the rest is as expected.
+Only marginal counts exist: a dimension at a time, and no joint counts of two. They suffice for what is asked here:
+within one dimension segments are disjoint, so the rest of a moment is a subtraction. Across dimensions time
+decides: causes are rare, so an alarm in a moment that is being hurt is that hurt seen from another side, far more
+likely than a second cause in the same hours. Only a trouble that is wider than the case it would join is its own.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -12,7 +14,7 @@ from streams import names
 from streams.baseline import Group
 from streams.evidence import MIN_BAD, stands, wilson_low
 from streams.moles import Contributor
-from streams.series import HOUR_S, MEMORY_S, Series
+from streams.series import HOUR_S, MEMORY_S
 
 MOST: Final = 0.8
 """Blame goes on until it explains so much of the excess (Pareto's share)."""
@@ -21,48 +23,72 @@ TOGETHER_S: Final = HOUR_S
 """Onsets within the hour (the page's long burn window) are one onset: an onset is no better known than that."""
 
 
+SETTLE_S: Final = 6 * HOUR_S
+"""So long after its last alarm a case may still not be over: the long window of the second burn pair must be free of
+it. What begins in that time belongs to it."""
+
+
 def dimension(segment: str) -> str:
     """The dimension of a segment, "" for `all`."""
     return segment.partition("=")[0] if segment != names.ALL else ""
 
 
-def blame(group: Group, since: int) -> tuple[Contributor, ...]:
-    """The segments that carry a moment's excess since a time, worst first.
+def blame(group: Group, since: int, alarms: Iterable[tuple[Group, str, int]]) -> tuple[Contributor, ...]:
+    """The segments that carry a moment's excess since a time, worst first. `alarms`: segments that raised one of
+    their own (by which signal, since when); they come first, and are counted from there.
 
     Of each dimension, segment by segment: the one with most bad events beyond what the rest's bad share makes of
     its total, as long as its Wilson bound (95 %) is beyond that share, until most of the excess is explained; who is
-    blamed is not part of the next one's rest. A segment explains, so it has at least three bad.
+    blamed is not part of the next one's rest. A segment explains, so it has at least three bad. The order is that of
+    `surprise`, which a narrow segment wins over a wide one that holds it.
     """
-    n, b = group.all.since(since)
+    alarmed: dict[str, tuple[float, Contributor]] = {}
+    for own, name, onset in alarms:
+        s = own.series[name]
+        if name != names.ALL and not s.alone:
+            for found in _peel([(name, *s.since(onset))], *own.all.since(onset)):
+                alarmed[name] = max(found, alarmed.get(name, found), key=lambda x: x[0])
     by_dimension: dict[str, list[tuple[str, int, int]]] = {}
     for name, s in sorted(group.series.items()):
-        if name != names.ALL and not s.alone:
-            sn, sb = s.since(since)
-            if sb >= MIN_BAD:
-                by_dimension.setdefault(dimension(name), []).append((name, sn, sb))
-    found = [c for some in by_dimension.values() for c in _peel(some, n, b)]
-    return tuple(sorted(found, key=lambda c: (-c.excess, c.segment)))[:SHOWN]
+        if name != names.ALL and name not in alarmed and not s.alone:
+            n, b = s.since(since)
+            if b >= MIN_BAD:
+                by_dimension.setdefault(dimension(name), []).append((name, n, b))
+    others = [c for some in by_dimension.values() for c in _peel(some, *group.all.since(since))]
+    return tuple(c for _, c in (*_ordered(alarmed.values()), *_ordered(others)))[:SHOWN]
 
 
-def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[Contributor]:
-    out: list[Contributor] = []
-    left = segments.copy()
+def _ordered(found: Iterable[tuple[float, Contributor]]) -> list[tuple[float, Contributor]]:
+    return sorted(found, key=lambda x: (-x[0], x[1].segment))
+
+
+def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[float, Contributor]]:
+    """Surprise and segment, of one dimension."""
+    out: list[tuple[float, Contributor]] = []
+    left = [x for x in segments if x[2] * n > x[1] * b]  # worse than the average
+    most = MOST * sum(sb - sn * b / n for _, sn, sb in left) if n else 0.0
     explained = 0.0
-    while left:
-        ranked = []
-        for name, sn, sb in left:
-            rest = max(b - sb, 0) / (n - sn) if n > sn else 0.0
-            ranked.append((sb - sn * rest, name, sn, sb, rest))
-        excess, name, sn, sb, rest = max(ranked, key=lambda x: (x[0], x[1]))
-        if excess <= 0 or wilson_low(sb, sn) <= rest:
-            break
-        out.append(Contributor(name, sb, sn, round(excess, 1)))
-        explained += excess
-        n, b = n - sn, b - sb
+    while left and explained <= most:
+        excess, name, sn, sb, rest = max(_excess(x, n, b) for x in left)
         left = [x for x in left if x[0] != name]
-        if n <= 0 or sum(max(0.0, x[2] - x[1] * b / n) for x in left) <= (1 / MOST - 1) * explained:
-            break
+        if excess > 0 and wilson_low(sb, sn) > rest:
+            out.append((surprise(sn, sb, rest), Contributor(name, sb, sn, round(excess, 1))))
+            explained += excess
+            n, b = n - sn, b - sb
     return out
+
+
+def surprise(n: int, b: int, rest: float) -> float:
+    """Log likelihood ratio of n events with b bad ones against the rest's bad share (Kulldorff's scan statistic)."""
+    p, rest = b / n, min(max(rest, 1e-6), 1 - 1e-6)
+    return b * math.log(p / rest) + ((n - b) * math.log((1 - p) / (1 - rest)) if b < n else 0.0)
+
+
+def _excess(x: tuple[str, int, int], n: int, b: int) -> tuple[float, str, int, int, float]:
+    """A segment's bad events beyond what the rest of n events with b bad ones makes of it, and the rest's share."""
+    name, sn, sb = x
+    rest = max(b - sb, 0) / (n - sn) if n > sn else 0.0
+    return sb - sn * rest, name, sn, sb, rest
 
 
 def wider(group: Group, since: int, segments: Iterable[str]) -> bool:
@@ -76,26 +102,6 @@ def wider(group: Group, since: int, segments: Iterable[str]) -> bool:
             sn, sb = s.since(since)
             n, b, e = n - sn, b - sb, e - sn * s.p
     return stands(group, whole, n, b, e)
-
-
-def excess(s: Series, since: int) -> float:
-    """Bad events beyond what this hour expects."""
-    n, b = s.since(since)
-    return max(0.0, b - n * s.p)
-
-
-def overlap(group: Group, one: str, other: str, since: int) -> bool:
-    """Whether two segments of two dimensions share more than half of the lesser one's excess."""
-    a, b = group.series.get(one), group.series.get(other)
-    if a is None or b is None or dimension(one) == dimension(other):
-        return False
-    x, y, z = excess(a, since), excess(b, since), excess(group.all, since)
-    return x + y - z > min(x, y) / 2
-
-
-def together(onset: int, first_harm: int, popped: int, at: int) -> bool:
-    """Whether a new alarm began, or was raised, at the time of an older one."""
-    return abs(onset - first_harm) <= TOGETHER_S or at - popped <= TOGETHER_S
 
 
 def fresh(first_harm: int, at: int) -> bool:

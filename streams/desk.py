@@ -1,8 +1,8 @@
 """The desk: one owner who sees all moments' findings, makes one mole of each cause, and lives its life.
 
-Two cases of related moments (`related`) have one cause where one of them is the whole moment's, or both are of the
-same segment, or began together. Moments of which nothing says that they are related share a cause only in the same
-segment at the same time.
+A case that comes up while a mole hurts a related moment (`related`) is of the same cause (`blame` says why), unless
+it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says that they are
+related share a cause only in the same segment at the same time.
 """
 
 from collections.abc import Sequence
@@ -59,6 +59,7 @@ class Life(msgspec.Struct):
     finding: Finding | None = None  # the latest of its first case
     cases: dict[str, CaseState] = {}
     moments: list[str] = []
+    last: int = 0  # when harm was last told of
     snoozed_until: int = 0
     told: int = 0  # transitions so far
 
@@ -129,6 +130,8 @@ class Desk:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
             return
         life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
+        if f.event == "harm":
+            life.last = f.at
         states = set(life.cases.values())
         if states == {"over"}:
             self._move(life, "over", f.at, "whacked")
@@ -142,6 +145,7 @@ class Desk:
             if life.state != "whacked" and self._same_cause(f, life):
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
+                life.last = f.at
                 if f.moment not in life.moments:
                     life.moments.append(f.moment)
                 self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated")
@@ -165,7 +169,7 @@ class Desk:
         life = Life(
             name, f.moment, f.segment, f.signal, f.kind, "popped", f.first_harm, f.at, f.case,
             repop_of=None if earlier is None else earlier.repop_of or earlier.id,
-            finding=f, cases={f.case: "up"}, moments=[f.moment],
+            finding=f, cases={f.case: "up"}, moments=[f.moment], last=f.at,
         )  # fmt: skip
         if earlier is not None:
             life.state = after(earlier.state, "return")
@@ -180,18 +184,12 @@ class Desk:
             return False  # the moment's own judge has said that it is another
         if not any(self._related(f.moment, m) for m in life.moments):
             return f.segment == life.segment != names.ALL and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
-        if not blame.fresh(life.first_harm, f.at):
+        hurting = "up" in life.cases.values() or f.first_harm - life.last <= blame.SETTLE_S
+        if not blame.fresh(life.first_harm, f.at) or not hurting:
             return False
-        if life.segment in (names.ALL, f.segment):
-            return True
-        mine = life.finding.contributors if life.finding else ()
-        if f.segment == names.ALL:
+        if f.segment == names.ALL != life.segment:
             return _carries(life.segment, f.contributors, f.bad - f.expected)
-        return (
-            blame.together(f.first_harm, life.first_harm, life.popped, f.at)
-            or _carries(life.segment, f.contributors, f.bad - f.expected)
-            or any(c.segment == f.segment for c in mine)
-        )
+        return True
 
     def _related(self, one: str, other: str) -> bool:
         days = self.state.days

@@ -22,11 +22,9 @@ from streams.series import BLOCK_S, DAY_S, HOUR_S, MEMORY_S, STEP_S, Series
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
 SURE: Final = math.log(100)
-"""Evidence for "ordinary again" that ends a case: wrong once in a hundred."""
+"""Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
-SETTLE_S: Final = 6 * HOUR_S
-"""And so long since the last alarm: the long window of the second burn pair must be free of it."""
 TELL_S: Final = HOUR_S
 """An open case is told of again at most so often."""
 
@@ -49,7 +47,7 @@ class Case(msgspec.Struct):
     eased: bool = False
     recovery: float = 0.0  # evidence that it is ordinary again
     share: float = 1.0  # the bad share that is to be disproved
-    members: list[tuple[str, str]] = []  # signal, segment
+    members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
     contributors: tuple[Contributor, ...] = ()
 
 
@@ -193,7 +191,7 @@ class Judge:
         onset, n, bad = s.starts[k], s.seen[k], s.bads[k]
         case_ = self._one_of(group, s, onset, at)
         if case_ is not None:
-            self._join(case_, s, at)
+            self._join(case_, s, onset, at)
             return
         kind = "burn" if burning(s, group.objective, at, self.catalogue.budget_period) else "shift"
         self._open(group, s, kind, onset, at, n, bad, s.expects[k])
@@ -214,17 +212,17 @@ class Judge:
         case = Case(name, s.segment, s.signal, kind, onset, at, at, at, bad, n, expect, cause)
         case.share = evidence.wilson_low(bad, n)
         self.state.cases[name] = case
-        self._adopt(case, s)
+        self._adopt(case, s, onset)
         self._tell(case, "up", at)
 
-    def _adopt(self, case: Case, s: Series) -> None:
-        case.members.append((s.signal, s.segment))
+    def _adopt(self, case: Case, s: Series, onset: int) -> None:
+        case.members.setdefault(s.signal, {})[s.segment] = onset
         s.case = case.id
         s.active = True
         s.silent = case.kind == "silence"
 
-    def _join(self, case: Case, s: Series, at: int) -> None:
-        self._adopt(case, s)
+    def _join(self, case: Case, s: Series, onset: int, at: int) -> None:
+        self._adopt(case, s, onset)
         if s.segment == case.segment:
             self._again(case, at)
         elif at - case.told >= BLOCK_S:
@@ -243,31 +241,28 @@ class Judge:
         for case in cases:
             if case.segment == s.segment or case.popped == at:
                 return case
-        young = [c for c in cases if blame.fresh(c.first_harm, at)]
-        for case in young:
+        hurting = [
+            c for c in cases if blame.fresh(c.first_harm, at) and (not c.eased or onset - c.last <= blame.SETTLE_S)
+        ]
+        for case in hurting:
             if case.segment == names.ALL:
                 return case
-        for case in young:
-            if s.segment == names.ALL:
-                if not blame.wider(group, onset, self._side(case)):
-                    return case
-            elif blame.together(onset, case.first_harm, case.popped, at) or blame.overlap(
-                group, s.segment, case.segment, max(onset, case.first_harm)
-            ):
+        for case in hurting:
+            if s.segment != names.ALL or not blame.wider(group, onset, self._side(case)):
                 return case
         return None
 
     def _side(self, case: Case) -> list[str]:
         """The case's members that are of the dimension of its segment."""
         mine = blame.dimension(case.segment)
-        return sorted({x for _, x in case.members if blame.dimension(x) == mine})
+        return sorted({x for some in case.members.values() for x in some if blame.dimension(x) == mine})
 
     def _tell(self, case: Case, event: str, at: int) -> None:
         group = self.state.groups[case.signal]
         s = group.series[case.segment]
         budget = 1 - group.objective
         if event in ("up", "harm") and case.kind != "silence":
-            case.contributors = blame.blame(group, max(case.first_harm, at - MEMORY_S))
+            case.contributors = self._blame(case, at)
         case.told = at
         daily = max(s.volume / s.days if s.days else s.n + sum(s.ns), 1.0)
         share = case.bad / case.total if case.total else 0.0
@@ -292,13 +287,25 @@ class Judge:
             )
         )
 
+    def _blame(self, case: Case, at: int) -> tuple[Contributor, ...]:
+        """By the signal with most bad events, which shows best who is hurt; alarms by the signal that raised them."""
+        groups = [self.state.groups[signal] for signal in sorted(case.members)]
+        worst = max(groups, key=lambda g: g.all.since(case.first_harm)[1])
+        oldest = at - MEMORY_S
+        alarms = [
+            (group, name, max(onset, oldest))
+            for group in groups
+            for name, onset in case.members[group.signal].items()
+        ]
+        return blame.blame(worst, max(case.first_harm, oldest), alarms)
+
     # Time
 
     def _recover(self, at: int) -> None:
         for case in list(self.state.cases.values()):
             if case.kind == "silence":
                 self._hear(case, at)
-            elif (case.recovery >= SURE and at - case.last >= SETTLE_S) or at - case.last >= MEMORY_S:
+            elif (case.recovery >= SURE and at - case.last >= blame.SETTLE_S) or at - case.last >= MEMORY_S:
                 self._close(case, at)
             elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
                 case.eased = True
@@ -306,11 +313,11 @@ class Judge:
 
     def _close(self, case: Case, at: int) -> None:
         del self.state.cases[case.id]
-        for signal, segment in case.members:
+        for signal, segment in _series_of(case):
             s = self.state.groups[signal].series[segment]
+            s.silent = False
             if s.case == case.id:
                 s.forget_evidence()
-                s.silent = False
             self.state.covered.append((segment, signal, case.id, case.first_harm, at))
         self._tell(case, "over", at)
 
@@ -340,7 +347,7 @@ class Judge:
                 continue
             due = min(due, case.last + MEMORY_S)
             if case.recovery >= SURE:
-                due = min(due, case.last + SETTLE_S)
+                due = min(due, case.last + blame.SETTLE_S)
             elif case.recovery >= LEANING and not case.eased:
                 due = min(due, case.last + HOUR_S)
         return due
@@ -352,15 +359,15 @@ class Judge:
             spans: dict[str, list[tuple[int, int]]] = {}
             if group.age >= baseline.CV_DAYS:
                 self._cover(group, spans, midnight)
-            silence.learn(group, midnight, self.half_life)
-            baseline.learn(group, midnight, self.half_life, spans)
-            if group.age == silence.NEEDS_DAYS:
-                for s in group.series.values():
-                    self._schedule(group, s, midnight)
-            elif group.age > silence.NEEDS_DAYS:
-                for s in group.series.values():
-                    if midnight - DAY_S <= s.born < midnight:
-                        self._schedule(group, s, midnight + silence.NEEDS_DAYS * DAY_S)
+            hours = {name: s.by_hour(midnight - DAY_S, midnight) for name, s in group.series.items()}
+            silence.learn(group, midnight, self.half_life, hours)
+            baseline.learn(group, midnight, self.half_life, hours, spans)
+            for s in group.series.values():
+                s.hour = -1
+                known = midnight - s.born >= silence.NEEDS_DAYS * DAY_S and s.born
+                if known and not (s.looked or s.silent or s.alone) and silence.speaks(group, s):
+                    s.quiet, s.quiet_n, s.quiet_at, s.quiet_since = 0.0, 0, midnight, midnight
+                    self._schedule(group, s, silence.next_look(group, s, midnight, self.catalogue.allowed_lateness))
         self._day(midnight)
 
     def _cover(self, group: Group, spans: dict[str, list[tuple[int, int]]], midnight: int) -> None:
@@ -388,31 +395,30 @@ class Judge:
     # Silence
 
     def _schedule(self, group: Group, s: Series, at: int) -> None:
-        if not s.alone and (when := silence.next_look(group, s, at)):
-            heappush(self.state.looks, (when, s.signal, s.segment))
+        s.looked = True
+        heappush(self.state.looks, (at, s.signal, s.segment))
 
     def _look(self, group: Group, s: Series, at: int) -> None:
         """Works out whether too little came; the next look is when that can first be so."""
-        if s.silent:
+        s.looked = False
+        if s.silent or not silence.speaks(group, s):
             return
         silence.catch_up(group, s, at)
-        if s.quiet >= silence.limit(group, s):
-            waited = at - s.quiet_since
-            if waited < self.catalogue.allowed_lateness:
-                heappush(
-                    self.state.looks, (_up(s.quiet_since + self.catalogue.allowed_lateness), s.signal, s.segment)
-                )
-                return
-            self._silent(group, s, at)
+        if s.quiet < silence.limit(group, s):
+            self._schedule(group, s, silence.next_look(group, s, at, self.catalogue.allowed_lateness))
             return
-        self._schedule(group, s, at)
+        sure = _up(s.quiet_since + self.catalogue.allowed_lateness) + BLOCK_S
+        if at < sure:
+            self._schedule(group, s, sure)
+            return
+        self._silent(group, s, at)
 
     def _silent(self, group: Group, s: Series, at: int) -> None:
         whole = group.all
         if s is not whole and not whole.silent:
             silence.catch_up(group, whole, at)
             if whole.quiet >= silence.limit(group, whole) / 2:  # it may be the whole moment: that is for it to say
-                heappush(self.state.looks, (at + HOUR_S, s.signal, s.segment))
+                self._schedule(group, s, at + HOUR_S)
                 return
         since = s.quiet_since
         for case in self.state.cases.values():
@@ -421,19 +427,19 @@ class Judge:
                 case.segment in (s.segment, names.ALL) or abs(case.first_harm - since) <= blame.TOGETHER_S
             )
             if silent or case.popped == at:
-                case.members.append((s.signal, s.segment))
+                case.members.setdefault(s.signal, {})[s.segment] = since
                 s.silent = True
                 return
             if harmed:
-                s.quiet = 0.0
-                self._schedule(group, s, at)
+                s.quiet, s.quiet_since = 0.0, at
+                self._schedule(group, s, silence.next_look(group, s, at, self.catalogue.allowed_lateness))
                 return
         n, _ = s.since(since)
         cause = "stopped" if s.last < since + BLOCK_S else "quiet"
         name = mole_id(self.moment, s.signal, "silence", at)
         expect = silence.between(group, s, since, at)
         case = Case(name, s.segment, s.signal, "silence", since, at, at, at, 0, n, expect, cause)
-        case.members.append((s.signal, s.segment))
+        case.members[s.signal] = {s.segment: since}
         s.silent = True
         s.quiet_n, s.quiet_at = 0, at
         self.state.cases[name] = case
@@ -452,11 +458,10 @@ class Judge:
         s.quiet_n, s.quiet_at = 0, at
         if case.recovery >= SURE:
             self._close(case, at)
-            for signal, segment in case.members:
+            for signal, segment in _series_of(case):
                 group = self.state.groups[signal]
-                one = group.series[segment]
-                one.quiet, one.quiet_n, one.quiet_at, one.quiet_since = 0.0, 0, at, at
-                self._schedule(group, one, at)
+                for one in group.series.values() if segment == names.ALL else (group.series[segment],):
+                    one.quiet, one.quiet_n, one.quiet_at, one.quiet_since = 0.0, 0, at, at
 
     def dump(self) -> bytes:
         """All state; `load` on a new judge takes it."""
@@ -472,8 +477,13 @@ def state_spans(state: State, now: int, period: float) -> list[tuple[str, str, s
     spans = list(state.covered)
     for case in state.cases.values():
         if case.kind != "silence" and now - case.popped <= period:
-            spans += [(segment, signal, case.id, case.first_harm, now) for signal, segment in case.members]
+            spans += [(segment, signal, case.id, case.first_harm, now) for signal, segment in _series_of(case)]
     return spans
+
+
+def _series_of(case: Case) -> list[tuple[str, str]]:
+    """Signal and segment of each member."""
+    return [(signal, segment) for signal, some in case.members.items() for segment in some]
 
 
 def _up(at: float) -> int:

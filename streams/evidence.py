@@ -14,7 +14,7 @@ import math
 from typing import Final
 
 from streams import names
-from streams.baseline import ORDINARY_SD, SHRINK, Group, expected, variation
+from streams.baseline import ORDINARY_SD, SHRINK, STEADY, Group, expected
 from streams.intervals import Z
 from streams.series import MEMORY_S, RATIOS, WEEK_HOURS, Series
 
@@ -22,8 +22,6 @@ QUIET_WEEKS: Final = 52.0
 """The false moles that one accepts: at most one a moment and year, 1.9 in 100 moment-weeks."""
 MIN_BAD: Final = 3
 """Design: fewer bad events are an anecdote."""
-STEADY: Final = 0.1
-"""The least variation that is believed of a moment's hour, when its segments are judged by it."""
 _LN: Final = tuple(math.log(r) for r in RATIOS)
 _K: Final = range(len(RATIOS))
 _LN0: Final = _LN[0]
@@ -46,9 +44,9 @@ def allow(group: Group) -> None:
     whole = group.all
     seen = max(whole.volume / whole.days, 1.0) if whole.days else max(whole.n + sum(whole.ns), 1.0)
     n, b = sum(whole.slots_n[WEEK_HOURS:-1]), sum(whole.slots_b[WEEK_HOURS:-1])
-    ordinary = (b + SHRINK) / (n + SHRINK / (1 - group.objective)) * (1 + ORDINARY_SD * variation(group, whole))
+    ordinary = (b + SHRINK) / (n + SHRINK / (1 - group.objective)) * (1 + ORDINARY_SD * whole.cv)
     tests = 2 * len(RATIOS) * QUIET_WEEKS / group.share * max(7 * seen * min(ordinary, 1.0), 1.0)
-    group.prior = 1 / max(variation(group, whole), STEADY) ** 2
+    group.prior = 1 / max(whole.cv, STEADY) ** 2
     group.allowed = math.log(tests)
     group.allowed_segment = math.log(tests * max(group.dimensions, 1))
 
@@ -59,7 +57,7 @@ def refresh(group: Group, s: Series, hour: int) -> None:
         allow(group)
     s.hour = hour
     s.p = expected(group, s, hour % WEEK_HOURS)
-    s.odds = s.p / (1 - s.p) * (1 + ORDINARY_SD * variation(group, s))
+    s.odds = s.p / (1 - s.p) * (1 + ORDINARY_SD * s.cv)
     p0 = s.odds / (1 + s.odds)
     s.costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
     allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
@@ -130,6 +128,6 @@ def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool
     if n <= 0 or bad < MIN_BAD or wilson_low(bad, n) <= 1 - group.objective:
         return False
     p = min(max(expect / n, 1e-4), 0.98)
-    odds = p / (1 - p) * (1 + ORDINARY_SD * variation(group, s))
+    odds = p / (1 - p) * (1 + ORDINARY_SD * s.cv)
     p0 = odds / (1 + odds)
     return any(bad * ln - n * math.log1p(p0 * (r - 1)) >= h for ln, r, h in zip(_LN, RATIOS, s.limits, strict=True))

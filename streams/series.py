@@ -23,9 +23,9 @@ HOURS: Final = 24
 WEEK_HOURS: Final = 168
 _FULL: Final = 160  # entries at which the past is packed again
 
-RATIOS: Final = (2.0, 4.0, 16.0, 64.0)
-"""Odds ratios that are looked for: a slow leak, and collapses; powers of two spread evenly on the log scale from
-the least that is worth a person's time. For an objective of 99 % the last one is an ordinary 1 % turned 40 %."""
+RATIOS: Final = (2.0, 8.0, 32.0)
+"""Odds ratios that are looked for: a slow leak, a failure, a collapse; evenly spread on the log scale from the
+least that is worth a person's time. The last one turns an ordinary 1 % into a quarter."""
 
 
 class Series(msgspec.Struct, array_like=True):
@@ -71,6 +71,7 @@ class Series(msgspec.Struct, array_like=True):
     spread_d: float = 0.0
     volume: float = 0.0  # faded events
     days: float = 0.0  # faded days
+    cv: float = 0.5  # day-to-day variation, as of the last midnight
     # Volume, for silence
     vol: list[float] = []  # faded events by hour of the week (`all`) or of the day
     vol_n: float = 0.0
@@ -79,6 +80,7 @@ class Series(msgspec.Struct, array_like=True):
     quiet_since: int = 0
     quiet_at: int = 0  # up to when it is worked out
     quiet_n: int = 0  # events since then
+    looked: bool = False  # its silence is on somebody's list
 
     def roll(self, block: int) -> None:
         """Begins another block."""

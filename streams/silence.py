@@ -1,18 +1,19 @@
 """A sequential judge of volume: does less come than the hour expects?
 
 A Poisson CUSUM for a fall to a quarter of an ordinary quiet day's rate μ: `score ← score + ¾ μ Δt − n · ln 4`.
-Told apart: an *idle hour* (expects less than half of an average one, so nights and weekends that are always quiet)
-says nothing either way; *stopped* is a source from which nothing came since; *quiet* are customers of whom fewer
-come. Days differ: an ordinary quiet day is the mean less two standard deviations, and no less than a tenth.
+Told apart: an *idle hour* (expects less than three quarters of an average one, as nights do) says nothing either
+way; *stopped* is a source from which nothing came since; *quiet* are customers of whom fewer come. Days differ: an
+ordinary quiet day is the mean less two standard deviations, and no less than a tenth.
 It needs two weeks of past (each hour of the week seen twice), and it waits for `allowed_lateness`: what is late
 within it is ordinary by the catalogue's own word. What comes late all at once counts when it comes.
 """
 
 import math
+from operator import mul
 from typing import Final
 
 from streams import names
-from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group
+from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, Hours
 from streams.evidence import QUIET_WEEKS
 from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
 
@@ -21,23 +22,22 @@ FALL: Final = 4.0
 """A fall to a quarter: customers who stay away by half are a bad day, and the budget shows it."""
 LEAST: Final = 0.1
 """An ordinary quiet day has at least a tenth of the mean, however much days differ."""
-IDLE: Final = 0.5
-"""An hour is idle that expects less than half of what the average hour does."""
+IDLE: Final = 0.75
+"""An hour is idle that expects less than three quarters of what the average hour does: nights, as a rule."""
 _LN: Final = math.log(FALL)
 _GROWTH: Final = 1 - 1 / FALL
 
 
-def learn(group: Group, day_end: int, half_life_days: float) -> None:
-    """Takes the day that ends at `day_end`; a group without `all` (only probes speak) has no silence."""
-    whole = group.series.get(names.ALL)
-    if whole is None:
-        return
+def learn(group: Group, day_end: int, half_life_days: float, hours_of: Hours) -> None:
+    """Takes the day that ends at `day_end`."""
+    whole = group.all
     fade = 0.5 ** (1 / half_life_days)
     begin = day_end - DAY_S
     first = begin // HOUR_S
     if not group.weeks:
         group.weeks = [0.0] * WEEK_HOURS
     group.weeks = [x * fade for x in group.weeks]
+    week_hours = [h % WEEK_HOURS for h in range(first, first + HOURS)]
     for s in group.series.values():
         wide = s.segment == names.ALL
         if not s.vol:
@@ -46,9 +46,10 @@ def learn(group: Group, day_end: int, half_life_days: float) -> None:
         s.vol_n, s.vol_d = s.vol_n * fade, s.vol_d * fade
         if s.silent:
             continue
-        hours = s.by_hour(begin, day_end)
-        if group.age > WEEK_HOURS // HOURS:
-            e = sum(rate(group, s, h % WEEK_HOURS, idle=True) for h in range(first, first + HOURS))
+        hours = hours_of[s.segment]
+        if group.age > WEEK_HOURS // HOURS and s.days:
+            rates = group.rates if wide else [v / s.days for v in s.vol]
+            e = sum(rates[h] for h in week_hours) if wide else sum(map(mul, rates, group.pattern_of_day))
             n = sum(n for n, _ in hours.values())
             s.vol_n += (n - e) ** 2 - e
             s.vol_d += e * e
@@ -56,10 +57,10 @@ def learn(group: Group, day_end: int, half_life_days: float) -> None:
             s.vol[h % (WEEK_HOURS if wide else HOURS)] += n
     for h in range(first, first + HOURS):
         group.weeks[h % WEEK_HOURS] += 1
-    _profile(group, whole)
+    _profile(group, whole, day_end // HOUR_S)
 
 
-def _profile(group: Group, whole: Series) -> None:
+def _profile(group: Group, whole: Series, tomorrow: int) -> None:
     by_day = [0.0] * HOURS
     for hour in range(HOURS):
         seen = sum(group.weeks[hour::HOURS])
@@ -68,16 +69,25 @@ def _profile(group: Group, whole: Series) -> None:
     floor = IDLE * sum(rates) / WEEK_HOURS
     group.rates = rates
     group.busy = [r >= floor and r > 0 for r in rates]
-    group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
+    pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
+    group.pattern = [x if busy else 0.0 for x, busy in zip(pattern, group.busy, strict=True)]
+    group.pattern_of_day = [pattern[h % WEEK_HOURS] for h in range(tomorrow, tomorrow + HOURS)]
 
 
-def rate(group: Group, s: Series, week_hour: int, idle: bool = False) -> float:
-    """Events that an hour of the week expects; 0 in an idle hour, unless `idle` hours are asked for too."""
-    if not group.rates or not (idle or group.busy[week_hour]):
+def rate(group: Group, s: Series, week_hour: int) -> float:
+    """Events that an hour of the week expects; 0 in an idle hour."""
+    if not group.rates or not group.busy[week_hour]:
         return 0.0
     if s.segment == names.ALL:
         return group.rates[week_hour]
     return s.vol[week_hour % HOURS] / s.days * group.pattern[week_hour] if s.vol and s.days else 0.0
+
+
+def peak(group: Group, s: Series) -> float:
+    """No hour expects more."""
+    if not group.rates or not s.vol or not s.days:
+        return 0.0
+    return max(group.rates) if s.segment == names.ALL else max(s.vol) / s.days * max(group.pattern)
 
 
 def ordinary(s: Series) -> float:
@@ -127,15 +137,15 @@ def between(group: Group, s: Series, begin: int, end: int) -> float:
 
 def speaks(group: Group, s: Series) -> bool:
     """Whether three days of silence would be evidence; who speaks less often is never missed."""
-    hours = sum(rate(group, s, h) for h in range(WEEK_HOURS)) / WEEK_HOURS * MEMORY_S / HOUR_S
-    return hours * ordinary(s) * _GROWTH >= limit(group, s)
+    return s.days > 0 and s.volume / s.days * (MEMORY_S / DAY_S) * ordinary(s) * _GROWTH >= limit(group, s)
 
 
-def next_look(group: Group, s: Series, at: int) -> int:
-    """The earliest time at which the score could be at its limit, to the block; no sooner than the next one."""
-    best = max((rate(group, s, h) for h in range(WEEK_HOURS)), default=0.0) * ordinary(s) * _GROWTH
-    if best <= 0 or not speaks(group, s):
+def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
+    """The earliest time at which the score could be at its limit, to the block; not within `lateness`, which
+    silence has to last anyway."""
+    best = peak(group, s) * ordinary(s) * _GROWTH
+    if best <= 0:
         return at + DAY_S
     hours = max(0.0, limit(group, s) - s.quiet) / best
-    wait = min(int(hours * HOUR_S), 28 * DAY_S)
-    return max(-(-(at + wait) // BLOCK_S) * BLOCK_S, at + BLOCK_S)
+    wait = min(int(hours * HOUR_S), MEMORY_S)
+    return -(-(at + max(wait, int(lateness), BLOCK_S)) // BLOCK_S) * BLOCK_S
