@@ -74,7 +74,11 @@ def _customers(severity: str, grafana: str, segment: str, **texts: str) -> Alert
     )
 
 
-def _joined(expr: str) -> str:
+def _joined(expr: str, told: str = "") -> str:
+    """With what the catalogue says of the moment. `told`: not while a mole is up there, nor so long after: somebody
+    knows, and the windows still hold the harm that was whacked."""
+    if told:
+        expr += f"\n  unless on (moment)\n    last_over_time({names.MOLE_ACTIVE}[{told}])"
     return f"({expr}\n)\n* on (moment) group_left (tier, phase, owner, title, runbook) {INFO}"
 
 
@@ -127,7 +131,12 @@ def _promise() -> str:
 
 def customer_alerts(grafana: str) -> list[Alert]:
     """What is told about customers."""
-    active = bridged("max", "moment, segment, signal, kind, tier", names.MOLE_ACTIVE, "") + " == 1"
+    by = "moment, segment, signal, kind, tier"
+    # A mole that is whacked is gone at once; the bridge is for when no desk speaks that would know.
+    active = (
+        f"\n  max by ({by}) ({names.MOLE_ACTIVE} == 1)"
+        f"\n  or\n  {bridged('max', by, names.MOLE_ACTIVE, '')} == 1 unless on () {names.MOLES}_total\n"
+    )
     events = bridged("max", "moment, signal", f"{names.EVENTS}_total", 'segment="all", result="bad"')
     return [
         _customers(
@@ -139,7 +148,7 @@ def customer_alerts(grafana: str) -> list[Alert]:
             expr=f"({active})\n* on (moment) group_left (phase, owner, title, runbook) {INFO}\n"
             f"or ({active}) unless on (moment) {INFO}",
             hold="",
-            keep="2m",
+            keep="30s",
             summary=f"{_TITLE}: customers are hurt{_WHERE} ({{{{ $labels.signal }}}}, {{{{ $labels.kind }}}})",
             description=f"A mole is up in {{{{ $labels.moment }}}}{_WHERE}: {_counts('1h', 'any')} went wrong in the"
             f" last hour, {_counts('1d', 'any')} in the last day ({{{{ $labels.signal }}}}). {_promise()}",
@@ -152,7 +161,7 @@ def customer_alerts(grafana: str) -> list[Alert]:
             grafana,
             names.ALL,
             name="CxBurnFast",
-            expr=_joined(_either("moment, signal", *map(_burning, FAST))),
+            expr=_joined(_either("moment, signal", *map(_burning, FAST)), window(FAST[-1].short_s)),
             hold="2m",  # kubernetes-mixin; and long enough for the mole to come first and to mute this
             keep="5m",  # the shortest window
             summary=f"{_TITLE}: the error budget burns at least {{{{ $value | humanize }}}} times too fast"
@@ -162,7 +171,7 @@ def customer_alerts(grafana: str) -> list[Alert]:
             "spent within days.",
             advice="Whole moments only. The burn rate is the lower end of what the evidence "
             "supports, in two windows at "
-            "once (1h and 5m, or 6h and 30m). A mole of the same moment mutes this alert; without one, look whether "
+            "once (1h and 5m, or 6h and 30m). It comes only where no mole was up in the last half hour: look whether "
             "the pipeline's desk works.",
         ),
         _customers(
@@ -170,7 +179,7 @@ def customer_alerts(grafana: str) -> list[Alert]:
             grafana,
             names.ALL,
             name="CxBurnSlow",
-            expr=_joined(_either("moment, signal", *map(_burning, SLOW))),
+            expr=_joined(_either("moment, signal", *map(_burning, SLOW)), window(SLOW[-1].short_s)),
             hold="1h",  # kubernetes-mixin
             keep="30m",
             summary=f"{_TITLE}: the error budget will not last ({{{{ $labels.signal }}}}, at least"
@@ -186,7 +195,7 @@ def customer_alerts(grafana: str) -> list[Alert]:
             grafana,
             "",
             name="CxSegmentBurn",
-            expr=_joined(_either("moment, segment, signal", *map(_segment_burning, FAST))),
+            expr=_joined(_either("moment, segment, signal", *map(_segment_burning, FAST)), window(FAST[-1].short_s)),
             hold="2m",
             keep="5m",
             summary=f"{_TITLE}: {{{{ $labels.segment }}}} burns at least {{{{ $value | humanize }}}} times too fast"

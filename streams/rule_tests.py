@@ -4,7 +4,7 @@ They go where the rules go, so that a team can run them after a change of its ow
 `ALERTS`; their texts are compared in molehill's own tests, with numbers written by hand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from streams import names
@@ -20,6 +20,7 @@ SAMPLES: Final = 3  # moments; of different tiers where the catalogue has them
 SEGMENT: Final = "region=north"
 LENGTH: Final = 90  # minutes
 PARTITION: Final = 'topic="cx.touchpoints", partition="0"'
+DESK: Final = f'{names.MOLES}_total{{moment="any", kind="burn", event="popped"}}'  # of the worker that has the desk
 BY_TIER: Final = {"game-over": "page", "important": "ticket", "tolerable": "board"}
 TICKETS: Final = BY_TIER | {"game-over": "ticket"}
 ONE_LESS: Final = {"game-over": "ticket", "important": "board", "tolerable": "board"}
@@ -129,6 +130,7 @@ def _running(catalogue: Catalogue) -> Series:
     return {
         selector("up", job="molehill", instance="a:6066"): f"1x{LENGTH}",
         f"{names.BUILD_INFO}{{}}": f"1x{LENGTH}",
+        DESK: f"1x{LENGTH}",
         f"{names.CLOCK}{{}}": f"0+60x{LENGTH}",
         f"{names.SERIES_REFUSED}{{}}": f"0x{LENGTH}",
         f"{names.RECEIVED}_total{{{PARTITION}}}": f"0+600x{LENGTH}",
@@ -155,7 +157,9 @@ def _moles(some: list[Sample]) -> Iterator[Case]:
         return {s.series(names.MOLE_ACTIVE, kind="burn", tier=s.moment.tier): values for s in some}
 
     yield Case("CxMole", 1, world(f"1x{LENGTH}"), _fires(some, BY_TIER))
-    yield Case("CxMole", 8, world(f"1x3 0x{LENGTH}"), [])
+    yield Case("CxMole", 5, world("1x3 stale"), [])  # whacked, and the desk is there to know
+    yield Case("CxMole", 5, world("1x3 stale") | {DESK: "1x3 stale"}, _fires(some, BY_TIER))  # nobody knows
+    yield Case("CxMole", 8, world("1x3 stale") | {DESK: "1x3 stale"}, [])
 
 
 def _burns(period_s: float, some: list[Sample]) -> Iterator[Case]:
@@ -176,6 +180,8 @@ def _burns(period_s: float, some: list[Sample]) -> Iterator[Case]:
             yield Case(alert, minute, world(pair, 0.99, segment), [])
             yield Case(alert, minute, world(pair, 2, segment, MIN_BAD - 1), [])
             yield Case(alert, minute, one_window(pair, segment), [])
+            known = {s.series(names.MOLE_ACTIVE, kind="burn", tier=s.moment.tier): "1x2 stale" for s in some}
+            yield Case(alert, minute, world(pair, 2, segment) | known, [])
     for other in (names.PROBE, names.COMPANY, names.ALL):
         yield Case("CxSegmentBurn", 5, world(FAST[0], 2, other), [])
 
@@ -230,33 +236,42 @@ def _pipeline() -> Iterator[Case]:
 def takeover_tests(catalogue: Catalogue, rules: str) -> dict[str, Any]:
     """A worker falls silent, another has its series 30 s later: no alert resolves, none begins anew.
 
-    Once while the burn rate waits for its `for`, once while all fire; in steps of 10 s.
+    In steps of 10 s; a burn rate also while it waits for its `for`.
     """
     some = samples(catalogue)
+    pair, period = FAST[0], catalogue.budget_period
+
+    def mole(s: Sample, instance: str, values: str) -> Series:
+        return {s.series(names.MOLE_ACTIVE, instance=instance, kind="burn", tier=s.moment.tier): values}
+
+    def burn(s: Sample, instance: str, values: str) -> Series:
+        low = values.replace("1x", f"{threshold(pair, period, s.signal.objective) * 1.01:.6g}x")
+        bad = s.series(names.WINDOW_EVENTS, instance=instance, window=window(pair.short_s), result="bad")
+        lows = (s.series(names.BURN_LOW, instance=instance, window=window(x)) for x in (pair.long_s, pair.short_s))
+        return dict.fromkeys(lows, low) | {bad: values.replace("1x", f"{MIN_BAD}x")}
+
     return {
         "rule_files": [rules],
         "evaluation_interval": "10s",
         "tests": [
-            _takeover("a takeover while an alert is pending", catalogue, some, ("1x5 stale", "_x9 1x60")),
-            _takeover("a takeover while alerts fire", catalogue, some, ("1x13 stale", "_x17 1x60")),
+            _takeover("CxMole", 0, some, mole, 13),
+            _takeover("CxBurnFast", 120, some, burn, 5),
+            _takeover("CxBurnFast", 120, some, burn, 13),
         ],
     }
 
 
-def _takeover(name: str, catalogue: Catalogue, some: list[Sample], workers: tuple[str, str]) -> dict[str, Any]:
-    pair, period = FAST[0], catalogue.budget_period
+def _takeover(
+    alert: str, since: int, some: list[Sample], of: Callable[[Sample, str, str], Series], step: int
+) -> dict[str, Any]:
+    """The old worker's last sample is the one of `step`; the alert fires from the second `since` on."""
     world: Series = {}
-    for instance, values in zip("ab", workers, strict=True):
+    for instance, values in (("a", f"1x{step} stale"), ("b", f"_x{step + 4} 1x60")):
+        world[f'{names.MOLES}_total{{instance="{instance}:6066"}}'] = values  # the desk moves as well
         for s in some:
-            world |= _described(s, instance, values)
-            world[s.series(names.MOLE_ACTIVE, instance=instance, kind="burn", tier=s.moment.tier)] = values
-            low = values.replace("1x", f"{threshold(pair, period, s.signal.objective) * 1.01:.6g}x")
-            for seconds in (pair.long_s, pair.short_s):
-                world[s.series(names.BURN_LOW, instance=instance, window=window(seconds))] = low
-            bad = s.series(names.WINDOW_EVENTS, instance=instance, window=window(pair.short_s), result="bad")
-            world[bad] = values.replace("1x", f"{MIN_BAD}x")
+            world |= _described(s, instance, values) | of(s, instance, values)
     return {
-        "name": name,
+        "name": f"{alert}: a takeover after {step * 10} s",
         "interval": "10s",
         "input_series": _input(world),
         "promql_expr_test": [
@@ -266,7 +281,6 @@ def _takeover(name: str, catalogue: Catalogue, some: list[Sample], workers: tupl
                 "eval_time": f"{at}s",
                 "exp_samples": [{"labels": "{}", "value": len(some)}],
             }
-            for alert, since in (("CxMole", 0), ("CxBurnFast", 120))
             for at in range(since, 310, 10)
         ],
     }
