@@ -1,17 +1,19 @@
 """The Faust app of a worker: topics, tables, the two stages, and what happens when partitions move."""
 
 import asyncio
+import contextlib
 import gc
 import time
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 from yarl import URL
 
 from agents.desk import DeskStage
-from agents.health import HealthStage
+from agents.health import HealthStage, Owned
 from agents.ingest import FLUSH_S, FRONTIER_S, Ingest, Source
 from agents.settings import Settings
 from agents.sinks import Outbox
@@ -21,6 +23,7 @@ from streams.errors import StateError
 from streams.route import Routes
 
 BOARD_S = 5.0
+CUT_EVERY = 30  # frontiers
 
 
 class Molehill:
@@ -137,7 +140,10 @@ class Molehill:
             assigned = set(self.consumer.assignment())
             owned = self.health.load(assigned, self.ingest.turn)
             sources = await self.ingest.load(assigned, max(self.app.consumer_generation_id or 0, 0))
-            await self._check_ends(sources)
+            await self._check_ends(sources, owned)
+            cut = await self._tell_again(sources)
+            for partition, one in owned.items():
+                one.cut = TP(self.settings.tallies, partition) in cut
             if assignment != self.assignments:
                 return
             self.ingest.sources, self.health.owned = sources, owned
@@ -148,18 +154,34 @@ class Molehill:
         self.recovery_s = time.monotonic() - self.began
         self.loaded = True
 
-    async def _check_ends(self, sources: dict[TP, Source]) -> None:
+    async def _check_ends(self, sources: dict[TP, Source], owned: dict[int, Owned]) -> None:
         """A topic that was deleted and made anew begins at 0: its events would pass for known ones."""
-        if self.settings.embedded or not sources:
+        known = {tp: source.tally.offset for tp, source in sources.items()}
+        known |= {TP(self.settings.tallies, p): one.health.offset for p, one in owned.items()}
+        if self.settings.embedded or not known:
             return
-        ends = await self.consumer.highwaters(*sources)
-        for tp, source in sources.items():
+        ends = await self.consumer.highwaters(*known)
+        for tp, offset in known.items():
             end = ends.get(tp)
-            if end is not None and end <= source.tally.offset:
+            if end is not None and end <= offset:
                 raise StateError(
-                    f"{tp.topic}/{tp.partition} ends at offset {end}, but {source.tally.offset} is counted already: "
+                    f"{tp.topic}/{tp.partition} ends at offset {end}, but {offset} is counted already: "
                     "was the topic made anew? Begin again with another --app"
                 )
+
+    async def _tell_again(self, sources: dict[TP, Source]) -> set[TP]:
+        """Where tallies are gone that no snapshot holds, every source tells everything once more; returns where.
+
+        They are kept for 7 days: a set of workers that was down for longer may miss what was told after the last
+        snapshot. All workers see it, for what is committed of the tallies is what snapshots hold. Totals and what is
+        within `allowed_lateness` come back; what windows held of older buckets since that snapshot does not.
+        """
+        if self.settings.embedded:
+            return set()
+        cut: set[TP] = await self.consumer.cut({TP(self.settings.tallies, p) for p in range(self.routes.partitions)})
+        for source in sources.values():
+            source.tally.whole |= bool(cut) and source.tally.offset >= 0
+        return cut
 
     def _positions(self, assigned: set[TP]) -> dict[TP, int]:
         own = self.ingest.positions() | self.health.positions()
@@ -186,14 +208,15 @@ class Molehill:
                 await self.ingest.frontier(self.progress)
                 await self.health.snapshots()
                 await self._commit()
+                if self.ingest.turn % CUT_EVERY == 0:  # for one that has been loading alone
+                    with contextlib.suppress(KafkaError):  # next time
+                        await self._tell_again(self.ingest.sources)
 
     async def _commit(self) -> None:
-        counted = {tp: offset - 1 for tp, offset in self.health.positions().items()}
-        counted |= {tp: source.published.to for tp, source in self.ingest.sources.items()}
+        next_ = self.health.kept()
+        next_ |= {tp: self._next(tp, source.published.to) for tp, source in self.ingest.sources.items()}
         assigned = self.consumer.assignment()
-        await self.consumer.commit_state(
-            {tp: self._next(tp, offset) for tp, offset in counted.items() if tp in assigned}
-        )
+        await self.consumer.commit_state({tp: offset for tp, offset in next_.items() if tp in assigned})
 
     def _next(self, tp: TP, counted: int) -> int:
         """The offset to be read next: where all that was delivered is counted, after what is no event (aborted

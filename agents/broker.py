@@ -64,7 +64,7 @@ def source_specs(
     return [
         TopicSpec(touchpoints, partitions, appended),
         TopicSpec(feedback, partitions, appended),
-        TopicSpec(dead_letters, partitions, {"max.message.bytes": str(DEAD_LETTER_BYTES)}),
+        TopicSpec(dead_letters, partitions, appended | {"max.message.bytes": str(DEAD_LETTER_BYTES)}),
     ]
 
 

@@ -37,6 +37,7 @@ class Owned:
         self.snapshots = snapshots
         self.turn = turn  # of our last frontier before the assignment
         self.recovered = False
+        self.cut = False  # the log begins after our snapshot: not recovered until `Health.whole`
         self.snapshot_at = time.monotonic()
         self.read_bytes = 0
         self.told: int | None = None  # the end of the last step whose findings the desk has
@@ -72,6 +73,10 @@ class HealthStage:
         """The next offset of each partition."""
         return {TP(self.settings.tallies, p): o.health.offset + 1 for p, o in self.owned.items()}
 
+    def kept(self) -> dict[TP, int]:
+        """The next offset of each partition after its snapshot: what a restart reads from."""
+        return {TP(self.settings.tallies, p): o.snapshots.offset + 1 for p, o in self.owned.items()}
+
     async def take(self, event: Any) -> None:
         """Folds one fetched batch in; waits where judging is far behind."""
         owned = self.owned.get(event.message.partition)
@@ -80,7 +85,8 @@ class HealthStage:
                 owned.health.apply(record.offset, record.value)
                 owned.read_bytes += len(record.value)
             if not owned.recovered:
-                owned.recovered = owned.health.workers.get(self.settings.nonce, 0) > owned.turn
+                ours = owned.health.workers.get(self.settings.nonce, 0) > owned.turn
+                owned.recovered = ours and (owned.health.whole or not owned.cut)
         event.value = event.message.value = None
         event.ack()
         while owned is not None and owned.health.judging.steps.cells > FAR_BEHIND and owned in self.owned.values():

@@ -4,8 +4,10 @@ from agents.broker import TopicSpec, source_specs
 from agents.settings import Settings
 
 DAY_MS = 86_400_000
+# By the broker's clock: it refuses records of a worker whose own is more than an hour ahead.
+STAMPED = {"message.timestamp.type": "LogAppendTime"}
 # Young records stay: a stale owner's row must not replace what recovery still needs to compare it with.
-COMPACTED = {
+COMPACTED = STAMPED | {
     "cleanup.policy": "compact",
     "segment.ms": "300000",
     "min.compaction.lag.ms": "600000",
@@ -21,11 +23,11 @@ def sources(settings: Settings, partitions: int | None) -> list[TopicSpec]:
 def internal(settings: Settings, partitions: int) -> list[TopicSpec]:
     """What only workers read. Tallies are the log that health is folded from: they outlive any snapshot."""
     return [
-        TopicSpec(settings.tallies, partitions, {"retention.ms": str(7 * DAY_MS)}),
+        TopicSpec(settings.tallies, partitions, STAMPED | {"retention.ms": str(7 * DAY_MS)}),
         TopicSpec(settings.journal, partitions, COMPACTED),
         TopicSpec(settings.snapshots, partitions, COMPACTED),
-        TopicSpec(settings.candidates, 1, {"retention.ms": str(7 * DAY_MS)}),
+        TopicSpec(settings.candidates, 1, STAMPED | {"retention.ms": str(7 * DAY_MS)}),
         TopicSpec(settings.desk, 1, COMPACTED),
         TopicSpec(settings.board, 1, COMPACTED),
-        TopicSpec(settings.moles, None, {"retention.ms": str(28 * DAY_MS)}),
+        TopicSpec(settings.moles, None, STAMPED | {"retention.ms": str(28 * DAY_MS)}),
     ]

@@ -103,6 +103,12 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         coordinator.thread = self
         coordinator.__class__ = BatchCoordinator
 
+    async def committed(self, tps: set[TP]) -> Mapping[TP, int]:
+        """The group's next offsets, of any partitions; those without one are left out. (No such call upstream.)"""
+        coordinator = cast(Any, self._consumer)._coordinator
+        found = await self.call_thread(coordinator.fetch_committed_offsets, tps)
+        return {TP(*tp): told.offset for tp, told in found.items()}
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         """As upstream, but an aborted transaction's records are not read.
 
@@ -314,6 +320,12 @@ class BatchConsumer(driver.Consumer):
         due = {tp: o for tp, o in offsets.items() if self.committed.get(tp) != o}
         if due and await self._commit(due):
             self.committed.update(due)
+
+    async def cut(self, tps: set[TP]) -> set[TP]:
+        """Partitions whose log begins after what the group has committed, or after 0 where that is nothing."""
+        begin = await self.earliest_offsets(*tps)
+        committed = await cast(BatchThread, self._thread).committed(tps)
+        return {tp for tp in tps if begin[tp] > committed.get(tp, 0)}
 
     def progress(self, tp: TP) -> tuple[int | None, int | None]:
         """Position and end offset of an assigned partition; None where no fetch has told yet.

@@ -34,6 +34,7 @@ class Known:
         self.cells = Cells()
         self.closed = 0  # bucket: what is before it is told in full
         self.parts: dict[str, list[Tallies]] = {}  # flush → chunks of a set that is not complete
+        self.whole = False  # whether this reader has seen everything that the source counts
 
 
 class Health:
@@ -140,11 +141,18 @@ class Health:
         for part in parts:
             self._merge(known, part, told)
         known.to = max(known.to, message.to)
-        known.parts = {f: p for f, p in known.parts.items() if p[0].to > known.to}
+        known.whole |= message.whole
+        known.parts = {f: p for f, p in known.parts.items() if p and p[0].to > known.to}
         known.closed = max(known.closed, message.floor // BUCKET)
         known.cells.evict(known.closed)
         self.clock.report(source, Progress(message.watermark, idle=False))
         self._advance()
+
+    @property
+    def whole(self) -> bool:
+        """Whether every source that has events has told everything since this reader began to read."""
+        having = [s for s, p in self.clock.sources.items() if p.watermark is not None]
+        return all(s in self.sources and self.sources[s].whole for s in having)
 
     def _advance(self, wall: int | None = None) -> None:
         self.windows.advance(self.clock.advance(wall))

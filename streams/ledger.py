@@ -102,8 +102,11 @@ class Ledger:
         if not by_owner:
             return self._packed(NOBODY, changes, head)
         owner = self.info[_OWNER]
+        targets = np.flatnonzero(np.bincount(owner[changes.lanes])).tolist()
+        if head.whole:  # to everyone, even with nothing in it: who waits for it must hear that this is all
+            targets = list(range(self.routes.partitions))
         out: list[tuple[int, bytes]] = []
-        for target in np.flatnonzero(np.bincount(owner[changes.lanes])).tolist():
+        for target in targets:
             mine = changes.only(owner[changes.lanes] == target, owner[changes.cell_lanes] == target)
             out += self._packed(target, mine, head)
         return out

@@ -13,10 +13,9 @@ hypothesis.settings.load_profile("molehill")
 APT_PACKAGES = {
     "amtool": "prometheus-alertmanager",
     "docker-compose": "docker-compose",
+    "faketime": "faketime",
     "java": "openjdk-17-jre-headless",
     "mvn": "maven",
-    "node": "nodejs",
-    "npm": "npm",
     "node": "nodejs",
     "npm": "npm",
     "prometheus": "prometheus",

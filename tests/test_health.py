@@ -105,6 +105,39 @@ def test_a_snapshot_at_any_offset_and_the_log_from_there_is_the_same_as_the_whol
         assert state(again) == state(whole)
 
 
+@settings(max_examples=60)
+@given(pipelines(), st.data())
+def test_what_a_log_has_lost_after_a_snapshot_is_counted_once_every_source_has_told_everything(
+    p: Pipeline, data: st.DataObject
+) -> None:
+    """It may be cut anywhere, in the middle of a set too."""
+    logs = {partition: list(log) for partition, log in p.tallies.items()}
+    for tp, owner in p.owners.items():
+        owner.tally.whole = owner.tally.offset >= 0
+        p.flush(tp)
+    for partition, log in p.tallies.items():
+        known = data.draw(st.integers(0, len(logs[partition])))
+        begin = data.draw(st.integers(known, len(logs[partition])))
+        health = Health(ROUTES, partition, 4)
+        health.restore(folded(ROUTES, log[:known], 4, partition).snapshot())
+        for offset in range(begin, len(log)):
+            health.apply(offset, log[offset])
+        assert health.whole
+        assert totals_of([health]) == totals_of([folded(ROUTES, logs[partition], 4, partition)])
+
+
+def test_a_reader_that_was_not_told_everything_by_every_source_knows_it() -> None:
+    tally = Tally(*T0, ONE)
+    tally.run(records([touchpoint("1")]), 10**18)
+    health = folded(ONE, [m for t, m in tally.flush("f0", snapshot=False).messages if t >= 0])
+    assert not health.whole
+    tally.whole = True
+    for offset, (_, message) in enumerate(tally.flush("f1", snapshot=False).messages, health.offset + 1):
+        health.apply(offset, message)
+    assert health.whole
+    assert totals_of([health]) == {GOOD: 1}
+
+
 @settings(max_examples=40)
 @given(pipelines())
 def test_totals_never_decrease_while_messages_are_applied_and_the_clock_never_goes_back(p: Pipeline) -> None:

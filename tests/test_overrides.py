@@ -111,7 +111,7 @@ def test_an_override_takes_what_upstream_passes(ours: type, theirs: type) -> Non
             f"{ours.__name__}.{name}{tuple(taken)}, upstream {tuple(known)}"
         )
     added = {n for n in own if n not in shared}
-    assert added <= {"forget", "commit_state", "progress", "_restart", "_in_order", "take"}, added
+    assert added <= {"forget", "commit_state", "progress", "_restart", "_in_order", "take", "committed", "cut"}, added
 
 
 # Fetching: our own unpacking against aiokafka's

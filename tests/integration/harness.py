@@ -54,13 +54,18 @@ class WorkerProcess:
 
         wait_until(address, 30, "the worker's address")
 
-    def launch(self, mortal: str = "", constants: Mapping[str, float] | None = None) -> None:
-        """Starts the process and does not wait; `mortal` and `constants` are mortal.py's."""
+    def launch(
+        self,
+        mortal: str = "",
+        constants: Mapping[str, float] | None = None,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """Starts the process and does not wait; `mortal` and `constants` are mortal.py's, `more` environment."""
         self.home.mkdir(parents=True, exist_ok=True)
         log = self.home / "worker.log"
         self._at = log.stat().st_size if log.exists() else 0
         self.url = ""
-        command, environment = self.command, dict(os.environ)
+        command, environment = self.command, os.environ | (more or {})
         if mortal or constants:
             command = [sys.executable, "-m", "tests.integration.mortal", *self.command[3:]]
             environment["MORTAL"] = mortal

@@ -127,8 +127,10 @@ def _fetch_jars(pom: Path, jars: Path) -> None:
 class KafkaServer:
     """One broker with its own data directory, its log beside it, and the same port for its whole life."""
 
-    def __init__(self, jars: Path, home: Path) -> None:
+    def __init__(self, jars: Path, home: Path, properties: str = "") -> None:
+        """`properties`: lines that are added to the configuration."""
         self.jars = jars
+        self._properties = PROPERTIES + properties
         self.log = home / "kafka.log"
         self.data = home / "data"
         self._config = home / "server.properties"
@@ -195,7 +197,7 @@ class KafkaServer:
 
     def _format(self) -> None:
         self._config.write_text(
-            PROPERTIES.format(
+            self._properties.format(
                 port=self.port,
                 controller_port=self._controller_port,
                 data=self.data,

@@ -141,9 +141,9 @@ def _arm_agent(death: Death) -> None:
     else:
         health_take = agents.health.HealthStage.take
 
-        def mortal_health(self: Any, event: Any) -> None:
+        async def mortal_health(self: Any, event: Any) -> None:
             count()
-            health_take(self, event)
+            await health_take(self, event)
 
         replace(agents.health.HealthStage, "take", mortal_health)
 

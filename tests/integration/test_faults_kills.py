@@ -63,7 +63,7 @@ def test_a_worker_stopped_four_times_under_load_counts_exactly(kafka: KafkaServe
         siege.verify()
 
 
-FREQUENT = {"agents.health.SNAPSHOT_S": 1.0, "agents.health.CHUNK": 2000, "streams.journal.SNAPSHOT_EVERY": 4}
+FREQUENT = {"agents.health.SNAPSHOT_S": 1.0, "agents.snapshots.CHUNK": 2000, "streams.journal.SNAPSHOT_EVERY": 4}
 POINTS = (
     "journal:1", "journal:30", "tallies:1", "tallies:40", "letters:1", "letters:20", "commit:1", "commit:3",
     "snapshots:1", "snapshots:7", "tombstones:1", "tombstones:9",
