@@ -47,7 +47,7 @@ class Molehill:
 
     def _wire(self, journal: Any, snapshots: Any) -> None:
         app, settings = self.app, self.settings
-        sources = app.topic(settings.touchpoints, settings.feedback, schema=BatchSchema())
+        sources = app.topic(*self.ingest.kinds, schema=BatchSchema())
         tallies = app.topic(settings.tallies, schema=BatchSchema())
 
         async def ingest(stream: Any) -> None:

@@ -149,7 +149,11 @@ def expectations(settings: Settings, sources: Mapping[str, str], counts: Mapping
         Expected(s.name, "state" if s.config.get("cleanup.policy") == "compact" else "log", s.partitions, s.config)
         for s in layout.internal(settings, partitions)
     ]
-    return [*(Expected(name, "source") for name in sources), Expected(settings.dead_letters, "letters"), *own]
+    return [
+        *(Expected(name, "source" if kind else "mapped") for name, kind in sources.items()),
+        Expected(settings.dead_letters, "letters"),
+        *own,
+    ]
 
 
 def describe(admin: Any, wanted: list[str]) -> dict[str, Topic]:

@@ -64,6 +64,7 @@ class Ingest:
         self.in_session = in_session  # out of it others may own our partitions: nothing is written then
         self.settings = settings
         self.routes = routes
+        self.kinds = settings.kinds | {s.topic: s.topic for s in routes.catalogue.sources}
         self.app = app
         self.table = table
         self.sources: dict[TP, Source] = {}
@@ -81,10 +82,10 @@ class Ingest:
         rows = {p: self.table.data.take(p) for p in {tp.partition for tp in assigned}}
         loaded: dict[TP, Source] = {}
         for tp in sorted(assigned):
-            if tp.topic not in self.settings.kinds:
+            if tp.topic not in self.kinds:
                 continue
             restored = restore(tp.topic, tp.partition, rows[tp.partition], self.settings.nonce, generation)
-            tally = Tally(tp.topic, tp.partition, self.routes, self.settings.kinds[tp.topic])
+            tally = Tally(tp.topic, tp.partition, self.routes, self.kinds[tp.topic])
             tally.load(restored)
             loaded[tp] = Source(tally, restored.journal, self.app)
             for target, message in restored.resend:  # a crash may have come between the journal and these
@@ -172,7 +173,7 @@ class Ingest:
         for tp, source in list(self.sources.items()):
             position, end = progress(tp)
             idle = self._idle(source, position, end, now)
-            sources.append((self.settings.kinds[tp.topic], tp.partition, source.published.watermark, idle))
+            sources.append((self.kinds[tp.topic], tp.partition, source.published.watermark, idle))
         message = encode(Frontier(self.settings.nonce, time.time_ns() // 1000, sources, self.turn))
         outbox = Outbox(self.app)
         for partition in range(self.routes.partitions):

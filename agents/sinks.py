@@ -12,7 +12,7 @@ from faust.types import TP
 
 from streams import names
 from streams.events import Rejection
-from streams.tally import Record
+from streams.mapping import Record
 
 Header = tuple[str, bytes | None]
 

@@ -63,7 +63,7 @@ def prepare(settings: Settings, catalogue: Catalogue) -> Routes:
     found = ensure_topics(
         settings.brokers,
         topics.sources(settings, settings.partitions),
-        equal=(settings.touchpoints, settings.feedback),
+        equal=(settings.touchpoints, settings.feedback, *topics.mapped(settings, catalogue)),
     )
     for report in found:
         for key, (is_, asked) in report.differs.items():
@@ -141,6 +141,7 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 @option("dead-letters", "Topic for refused events.", names.DEAD_LETTERS)
 @option("moles", "Topic for the transitions of moles.", names.MOLES_TOPIC)
 @option("token", "What an action on a mole must bear; without one, actions are taken on loopback only.")
+@option("judging", "on, or off: counts only, no moles.", "on", type=click.Choice(["on", "off"]))
 @option("partitions", "Of the source topics, if they have to be made.", type=int)
 @option("max-series", "Export at most so many series; more are refused, and shown to be.",
         str(environment.DEFAULT_MAX_SERIES), type=click.IntRange(min=1))  # fmt: skip
@@ -149,7 +150,7 @@ def option(name: str, help: str, default: str | None = None, **kwargs: Any) -> A
 def worker(
     brokers: str | None, catalogue: str | None, host: str, port: int, data_dir: str, app: str,
     touchpoints: str, feedback: str, dead_letters: str, moles: str, token: str | None, partitions: int | None,
-    max_series: int, embedded: bool, log_level: str,
+    judging: str, max_series: int, embedded: bool, log_level: str,
 ) -> None:  # fmt: skip
     """Runs one worker: reads events, keeps the health of moments, serves /metrics."""
     if not brokers:
@@ -163,7 +164,7 @@ def worker(
         brokers, Path(catalogue), Path(data_dir), host, port, environment.application_name(app),
         touchpoints, feedback, dead_letters, partitions, directory.member(),
         session_timeout_s=EMBEDDED_SESSION_S if embedded else SESSION_S, embedded=embedded,
-        max_series=max_series, moles=moles, token=token,
+        max_series=max_series, moles=moles, token=token, judging=judging == "on",
     )  # fmt: skip
 
     def started(molehill: Molehill, port: int) -> None:

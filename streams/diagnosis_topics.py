@@ -2,20 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from streams.catalogue import Catalogue
 from streams.diagnosis import DAY_MS, Finding, long
 
 Config = Mapping[str, str]
 
+SOURCES: Final = ("source", "mapped")
+MAKES: Final = {
+    "source": "`molehill topics --brokers …` makes it",
+    "mapped": "correct its name in the catalogue's `sources`, or make it",
+    "letters": "`molehill topics --brokers …` makes it",
+    "log": "a worker makes it when it starts",
+    "state": "a worker makes it when it starts",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A topic that should be there. `role`: source, letters, log (kept by time) or state (compacted)."""
+    """A topic that should be there. `role`: source, mapped (a source that others make), letters, log (kept by
+    time) or state (compacted)."""
 
     name: str
-    role: Literal["source", "letters", "log", "state"]
+    role: Literal["source", "mapped", "letters", "log", "state"]
     partitions: int | None = None
     config: Config = field(default_factory=dict)
 
@@ -36,7 +46,7 @@ def topics(
 ) -> list[Finding]:
     """Whether topics are there, alike, stamped by the broker, kept for long enough and replicated."""
     out: list[Finding] = []
-    sources = [e.name for e in expected if e.role == "source" and e.name in found]
+    sources = [e.name for e in expected if e.role in SOURCES and e.name in found]
     counts = {name: found[name].partitions for name in sources}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
@@ -48,11 +58,10 @@ def topics(
         topic = found.get(e.name)
         if topic is None:
             own = e.role in ("log", "state")
-            todo = "a worker makes it when it starts" if own else "`molehill topics --brokers …` makes it"
-            out.append(Finding(f"topic {e.name}", "warn" if own else "fail", "is missing", todo))
+            out.append(Finding(f"topic {e.name}", "warn" if own else "fail", "is missing", MAKES[e.role]))
             continue
         faults = _replication(e.name, topic, brokers) + _kept(e, topic, catalogue)
-        if e.role == "source" and topic.config.get("message.timestamp.type") != "LogAppendTime":
+        if e.role in SOURCES and topic.config.get("message.timestamp.type") != "LogAppendTime":
             todo = _alter(e.name, "message.timestamp.type=LogAppendTime")
             faults.append(Finding(f"topic {e.name}", "warn", "its times are the producers', not the broker's", todo))
         if e.partitions is not None and topic.partitions != e.partitions:
@@ -109,7 +118,7 @@ def _kept(e: Expected, topic: Topic, catalogue: Catalogue | None) -> list[Findin
 def _about(e: Expected, topic: Topic, catalogue: Catalogue | None) -> str:
     parts = [f"{topic.partitions} partitions", f"{topic.replicas} replica{'s' * (topic.replicas != 1)}"]
     kept_ms = int(topic.config.get("retention.ms", "-1"))
-    if e.role == "source" and kept_ms >= 0:
+    if e.role in SOURCES and kept_ms >= 0:
         parts.append(f"kept for {long(kept_ms)}")
         if catalogue and kept_ms < catalogue.budget_period * 1000:
             period = long(round(catalogue.budget_period * 1000))

@@ -1,13 +1,14 @@
 """Ingest: the records of one source topic-partition into absolute tallies.
 
 Everything here is a function of the partition's records in their order (and of the broker's timestamps in them),
-so a replay from any flush gives the same numbers, wherever the batches are cut. The hot loop turns an event into
-one int, `bucket << 24 | code`; what a code stands for, series by series, is worked out once a code, and added up
-with numpy once a flush.
+so a replay from any flush gives the same numbers, wherever the batches are cut. The records of a topic that the
+catalogue maps (`sources`) become events first, and count as those; what is skipped there was never received. The
+hot loop turns an event into one int, `bucket << 24 | code`; what a code stands for, series by series, is worked out
+once a code, and added up with numpy once a flush.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from streams import names
 from streams.cells import distinct
 from streams.dedupe import Dedupe
 from streams.events import (
+    BY_TYPE,
     EPOCH,
     SECOND,
     SHORT,
@@ -34,6 +36,7 @@ from streams.events import (
 )
 from streams.journal import FEW_IDS, Flush, Head, Restored
 from streams.ledger import Ledger
+from streams.mapping import Mapped, Mapper, Record
 from streams.route import Key, Measured, Routes, segment_of
 from streams.signals import (
     CAME,
@@ -57,17 +60,6 @@ FUTURE: Final = 300 * SECOND  # contract: how far ahead of the broker's time an 
 LOG_APPEND_TIME: Final = 1
 
 
-class Record(Protocol):
-    """What a Kafka client gives for a record; `timestamp` in milliseconds."""
-
-    offset: int
-    value: bytes | None
-    key: bytes | None
-    timestamp: int
-    timestamp_type: int
-    headers: Sequence[tuple[str, bytes | None]]
-
-
 Refused = tuple[Record, Rejection]
 
 
@@ -79,7 +71,9 @@ class Tally:
         self.topic = topic
         self.partition = partition
         self.routes = routes
-        self.reader = Reader(self.kind)
+        source = next((s for s in routes.catalogue.sources if s.topic == topic), None)
+        self.mapper = None if source is None else Mapper(source, partition)
+        self.reader = Reader(self.kind, tuple(BY_TYPE) if self.mapper else ())
         self.lateness = int(routes.catalogue.allowed_lateness * SECOND)
         self.offset = -1  # the last record that is in memory
         self.head = Head(-1, None, 0, 0, 0, 0, {}, routes.fingerprint)  # as of the last flush
@@ -102,6 +96,18 @@ class Tally:
         """Counts records (ascending offsets); `now`, in microseconds, bounds event time without LogAppendTime."""
         if records and records[0].offset <= self.offset:
             records = [r for r in records if r.offset > self.offset]
+        if self.mapper is None:
+            return self._count(records, now)
+        mapped, refused = self.mapper.run(records)
+        for _, why in refused:
+            self.rejected[why.reason] = self.rejected.get(why.reason, 0) + 1
+        self.received += len(refused)
+        refused += [(cast(Mapped, event).record, why) for event, why in self._count(mapped, now)]
+        if records:
+            self.offset = records[-1].offset
+        return sorted(refused, key=lambda r: r[0].offset)
+
+    def _count(self, records: Sequence[Record], now: int) -> list[Refused]:
         if not records:
             return []
         refused: list[Refused] = []

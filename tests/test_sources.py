@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,8 @@ from streams.catalogue import Catalogue, notes, parse
 from streams.errors import CatalogueError
 from streams.events import Answer, Reader, Rejection, Survey, Touchpoint
 from streams.mapping import Mapper
+from streams.route import Routes
+from streams.tally import Tally
 
 HEAD = """\
 apiVersion: molehill/v1
@@ -298,6 +301,28 @@ def test_a_batch_is_parted_into_events_and_refusals_and_none_is_lost() -> None:
     mapped, refused = mapper().run(records)
     assert [(m.offset, m.record) for m in mapped] == [(0, records[0]), (3, records[3])]
     assert [(r, why.reason) for r, why in refused] == [(records[2], names.BAD_ENVELOPE)]
+
+
+@given(st.lists(st.integers(0, 5), max_size=20), st.integers(1, 7))
+def test_a_mapped_topic_is_conserved_wherever_its_batches_are_cut(kinds: list[int], size: int) -> None:
+    bodies: list[Any] = [
+        PAID, {"status": "SHIPPED"}, PAID | {"at": None}, PAID | {"wait_ms": -1}, {"asked": 1}, PAID | {"attempt": 9},
+    ]  # fmt: skip
+    records = [Kafka(orjson.dumps(bodies[kind]), offset=n) for n, kind in enumerate(kinds)]
+    tally = Tally("shop.orders", 3, Routes(parse(HEAD + ORDERS, "m"), 4))
+    refused = [x for i in range(0, len(records), size) for x in tally.run(records[i : i + size], 2 * 10**15)]
+    counted = Counter(kinds)
+    assert [(r, why.reason) for r, why in refused] == [
+        (records[n], names.BAD_ENVELOPE if kind == 2 else names.BAD_FIELD)
+        for n, kind in enumerate(kinds)
+        if kind in (2, 3)
+    ]
+    assert tally.received == len(kinds) - counted[1]
+    assert tally.accepted == (counted[0] > 0) + (counted[5] > 0) + counted[4]
+    assert tally.duplicates == max(0, counted[0] - 1) + max(0, counted[5] - 1)
+    assert tally.received == tally.accepted + tally.duplicates + sum(tally.rejected.values())
+    assert tally.offset == len(kinds) - 1
+    assert tally.run(records, 2 * 10**15) == []
 
 
 # --- the section of the catalogue -----------------------------------------------------------------------
