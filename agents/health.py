@@ -63,6 +63,7 @@ class HealthStage:
                 continue
             health = Health(self.routes, tp.partition, 2 * self.routes.partitions)
             snapshots = Snapshots(self.app, self.settings.snapshots, tp.partition, self.settings.nonce)
+            health.judging.on = self.settings.judging
             blob = snapshots.load(self.table.data.take(tp.partition))
             if blob is not None:
                 health.restore(blob)

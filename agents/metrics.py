@@ -70,6 +70,7 @@ class Reading:
     refused: int  # series over the limit
     operation: Operation
     moles: Moles | None = None
+    judged: int | None = None  # seconds; how far the slowest of our partitions has judged
 
 
 def read(molehill: Molehill) -> Reading:
@@ -87,7 +88,9 @@ def read(molehill: Molehill) -> Reading:
             views.append(shown)
     sources = {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()}
     moles = _moles(molehill.desk.fold) if molehill.desk.serving else None
-    return Reading(views, sources, refused, operation, moles)
+    through = [o.health.judging.steps.through for o in molehill.health.owned.values() if o.recovered]
+    judged = min(through, default=0) or None
+    return Reading(views, sources, refused, operation, moles, judged)
 
 
 def _moles(fold: Candidates) -> Moles:
@@ -263,11 +266,14 @@ class ReadingCollector(Collector):
         clocks = [v.clock for v in self.reading.views if v.clock]
         if clocks:
             clock.add_metric([], min(clocks) / SECOND)
+        judged = GaugeMetricFamily(names.JUDGED, "How far moments have been judged, in event time.")
+        if self.reading.judged is not None:
+            judged.add_metric([], self.reading.judged)
         build = GaugeMetricFamily(names.BUILD_INFO, "The version that runs.", labels=["version"])
         build.add_metric([importlib.metadata.version("molehill")], 1)
         runs = GaugeMetricFamily(names.CATALOGUE_INFO, "The catalogue that runs.", labels=["name", "fingerprint"])
         runs.add_metric([self.catalogue.name, fingerprint(self.catalogue)], 1)
-        yield from (received, accepted, duplicates, rejected, late, watermark, lag, clock, build, runs)
+        yield from (received, accepted, duplicates, rejected, late, watermark, lag, clock, judged, build, runs)
 
     def _operation(self) -> Iterator[Metric]:
         o = self.reading.operation

@@ -56,6 +56,7 @@ class Settings:
     max_series: int = DEFAULT_MAX_SERIES
     embedded: bool = False  # the demo's own broker: alone on it, and nothing on it can be recovered
     moles: str = names.MOLES_TOPIC
+    judging: bool = True  # off: counts only
     token: str | None = None  # what an action on a mole must bear
 
     @property

@@ -159,7 +159,7 @@ class Health:
 
     def judge(self) -> bool:
         """Judges some of what the clock has passed; whether there is more. State in between is a state."""
-        return self.judging.advance(self.clock.now // SECOND)
+        return self.judging.on and self.judging.advance(self.clock.now // SECOND)
 
     def _merge(self, known: Known, message: Tallies, told: Mask) -> None:
         """Adds what is new in a message; `told` are the lanes of which this source has told before."""
@@ -175,7 +175,8 @@ class Health:
         buckets, lanes = changes.buckets[due], changes.cell_lanes[due]
         grown = known.cells.raise_to(keys(buckets, lanes), changes.cells[due])
         lanes = self.target[lanes]
-        self.judging.steps.add(buckets, lanes, grown)
+        if self.judging.on:
+            self.judging.steps.add(buckets, lanes, grown)
         seen = ~self.judging.steps.late(lanes)
         self.windows.add(buckets[seen] * BUCKET_S, lanes[seen], grown[seen], len(self.names))
 

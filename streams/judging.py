@@ -18,6 +18,7 @@ class Judging:
     def __init__(self, routes: Routes, partition: int) -> None:
         self.routes = routes
         self.partition = partition
+        self.on = True  # off: counts only, for who judges elsewhere
         self.steps = Steps(routes, partition)
         self.judges: dict[str, Judge] = {}
         self.found: list[Finding] = []  # since they were last taken

@@ -22,7 +22,7 @@ from tests.bench.report import hops, summary, table
 from tests.integration.kafka_server import KafkaServer, kafka_jars
 
 LOADS = ("sparse", "dense")
-VARIANTS = ("molehill", "bare", "quix", "kafka-streams", "faust")
+VARIANTS = ("molehill", "moles", "bare", "quix", "kafka-streams", "faust")
 FEWER = {"faust": 10_000}  # events, for a peer that is slower by orders of magnitude
 POM = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
 console = Console(width=150 if not sys.stdout.isatty() else None)
@@ -52,8 +52,8 @@ class Bench:
         home = self.home / app
         with console.status(f"round {number}: {variant} drains {load.events:,} {load.name} events"):
             try:
-                if variant == "molehill":
-                    run = worker.drain(self.kafka, load, app, home)
+                if variant in ("molehill", "moles"):  # peers judge nothing, so that is measured apart
+                    run = worker.drain(self.kafka, load, app, home, judging=variant == "moles")
                 else:
                     run = peer.drain(variant, self.kafka, load, app, home)
             except Exception as e:  # a peer's failure, whatever it is, is a result
@@ -74,7 +74,7 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
     if "sparse" in loads and not FLIGHTS.exists():
         console.print(f"sparse is skipped: {FLIGHTS} is missing")
         loads.remove("sparse")
-    for variant in [v for v in variants if v != "molehill"]:
+    for variant in [v for v in variants if v not in ("molehill", "moles")]:
         if why := peer.missing(variant):
             console.print(f"{variant} is skipped: {why}", markup=False)
             variants.remove(variant)

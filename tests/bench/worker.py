@@ -25,12 +25,14 @@ FETCH_S = 0.06  # the health stage lets small fetches linger for 50 ms; a look i
 TIMEOUT_S = 300.0
 
 
-def worker_for(kafka: KafkaServer, catalogue: str, app: str, home: Path, topics: dict[str, str]) -> WorkerProcess:
+def worker_for(
+    kafka: KafkaServer, catalogue: str, app: str, home: Path, topics: dict[str, str], **options: str
+) -> WorkerProcess:
     """A worker that is not started yet; `topics` are its sources."""
     home.mkdir(parents=True, exist_ok=True)
     file = home / "moments.yaml"
     file.write_text(catalogue)
-    return WorkerProcess(kafka.bootstrap, file, home, app, **topics)
+    return WorkerProcess(kafka.bootstrap, file, home, app, **topics, **options)
 
 
 def metric(worker: WorkerProcess, *names: str) -> dict[str, float]:
@@ -51,16 +53,19 @@ class _Moment:
     cpu_s: float
 
 
-def drain(kafka: KafkaServer, load: Load, app: str, home: Path) -> Run:
-    """One run. Everything is verified: totals, received, duplicates."""
+def drain(kafka: KafkaServer, load: Load, app: str, home: Path, judging: bool = False) -> Run:
+    """One run. Everything is verified: totals, received, duplicates. With `judging` moles are looked for as well."""
     topics = {kind: load.topic(kind) for kind in ("touchpoints", "feedback")}
-    with worker_for(kafka, load.catalogue, app, home, topics) as worker:
+    switch = "on" if judging else "off"
+    with worker_for(kafka, load.catalogue, app, home, topics, judging=switch) as worker:
         assert worker.process is not None
         process = Process(worker.process.pid)
         ends = _ends(kafka, topics["touchpoints"])
         begin = _started(worker, process)
         _follow(kafka, f"{app}.tallies", ends)
         end, totals = _complete(worker, process, load.truth)
+        if judging:
+            end = _judged(worker, process)
         names = ("molehill_received_total", "molehill_duplicates_total", "molehill_rejected_total")
         counters = tuple(metric(worker, *names).get(name, 0) for name in names)
         wrong = differences(load.truth, totals)
@@ -68,7 +73,9 @@ def drain(kafka: KafkaServer, load: Load, app: str, home: Path) -> Run:
             wrong += f" received, duplicates, rejected are {counters}, not {(load.events, load.duplicates, 0)}"
         wall, cpu = end.at - begin.at, end.cpu_s - begin.cpu_s
         rss = process.peak_rss_mb()
-        return Run("molehill", load.name, load.events, wall, cpu, rss, wrong, traffic(kafka, app))
+        return Run(
+            "moles" if judging else "molehill", load.name, load.events, wall, cpu, rss, wrong, traffic(kafka, app)
+        )
 
 
 def _ends(kafka: KafkaServer, topic: str) -> dict[int, int]:
@@ -108,6 +115,19 @@ def _follow(kafka: KafkaServer, topic: str, ends: dict[int, int]) -> None:
                 if isinstance(message, Tallies) and message.partition in counted:
                     counted[message.partition] = max(counted[message.partition], message.to)
     consumer.close()
+
+
+def _judged(worker: WorkerProcess, process: Process) -> _Moment:
+    """When everything that the clock has passed is judged."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while time.monotonic() < deadline:
+        at = _Moment(time.monotonic(), process.cpu_s())
+        seen = metric(worker, "molehill_judged_timestamp_seconds", "molehill_clock_timestamp_seconds")
+        judged, clock = (seen.get(f"molehill_{x}_timestamp_seconds", 0.0) for x in ("judged", "clock"))
+        if judged and judged >= clock // 10 * 10:
+            return at
+        time.sleep(FETCH_S)
+    raise RuntimeError("the worker does not judge to the end")
 
 
 def _complete(worker: WorkerProcess, process: Process, truth: Totals) -> tuple[_Moment, Totals]:
