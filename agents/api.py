@@ -1,8 +1,9 @@
 """The API: moments and moles for reading, and what people do with a mole. Any worker answers for all.
 
-Reading needs no more than the port does. Acting is guarded: a Host that is not ours (a page that rebinds its name to
-this machine) and an Origin that is not the Host (another site's page) are refused; with a token set it must be borne;
-without one, actions are taken on loopback only.
+Reading needs no more than the port does; until the desk has read its log there is nothing to say, which is a 503 and
+not an empty list. Acting is guarded: a Host that is not ours (a page that rebinds its name to this machine) and an
+Origin that is not the Host (another site's page) are refused; with a token set it must be borne; without one, actions
+are taken on loopback only.
 """
 
 import asyncio
@@ -26,14 +27,21 @@ TIERS = ("game-over", "important", "tolerable")
 STREAMS = 64  # open at a time; a board is one
 BEAT_S = 15.0  # a word for the proxies between, and for a page that looks whether we live
 STEP_S = 0.5  # between two looks at what has changed
+RETRY_MS = 1000  # how long a page waits before it connects again
 DEFAULT_SNOOZE_S = 3600.0
 ACTIONS: Final[dict[str, Action]] = {"ack": "ack", "whack": "whack", "snooze": "snooze"}
-MAX_BODY = 4096
+MAX_BODY = 4096  # bytes
+Parts = list[tuple[str, str, bytes]]  # event, what it is of, data
 
 
 def refused(status: int, error: str) -> web.Response:
     """An error as the API says it."""
     return web.json_response({"error": error}, status=status)
+
+
+def not_ready() -> web.Response:
+    """What is said until the desk has read its log."""
+    return refused(503, "not ready: recovering; ask again in a moment")
 
 
 def is_loopback(host: str) -> bool:
@@ -52,6 +60,7 @@ class Api:
         self.desk = molehill.desk
         self.local = is_loopback(molehill.settings.host)
         self._streams = 0
+        self._parts_of = (-1, Parts())  # the version of the desk, and all that it has to say
 
     def routes(self) -> list[web.RouteDef]:
         """What is served."""
@@ -70,8 +79,10 @@ class Api:
         return msgspec.json.encode(self.desk.moles())
 
     def moments(self) -> list[tuple[str, bytes]]:
-        """Names and summaries of the moments of all workers, by tier and name."""
+        """Names and summaries of the moments of all workers, by tier and name; not those that were undeclared."""
+        declared = self.molehill.routes.catalogue.moments
         rows = [(orjson.loads(s), s) for s in self.desk.board.values()]
+        rows = [row for row in rows if row[0]["moment"] in declared or not row[0]["declared"]]
         rows.sort(key=lambda row: (TIERS.index(row[0]["tier"]), row[0]["moment"]))
         return [(row["moment"], summary) for row, summary in rows]
 
@@ -79,13 +90,19 @@ class Api:
         return self.desk.fold.at
 
     async def _moments(self, request: web.Request) -> web.Response:
+        if not self.desk.loaded:
+            return not_ready()
         rows = [orjson.Fragment(summary) for _, summary in self.moments()]
         return _json(orjson.dumps({"clock": self._clock(), "moments": rows}))
 
     async def _moles(self, request: web.Request) -> web.Response:
+        if not self.desk.loaded:
+            return not_ready()
         return _json(orjson.dumps({"clock": self._clock(), "moles": orjson.Fragment(self.moles())}))
 
     async def _mole(self, request: web.Request) -> web.Response:
+        if not self.desk.loaded:
+            return not_ready()
         mole = self._find(request.match_info["id"])
         return refused(404, "no such mole") if mole is None else _json(msgspec.json.encode(mole))
 
@@ -102,11 +119,15 @@ class Api:
         action = ACTIONS.get(asked)
         if action is None:
             return refused(404, f"found {asked[:40]!r}, expected {', '.join(ACTIONS)}")
+        if not self.desk.loaded:
+            return not_ready()
         if self._find(name) is None:
             return refused(404, "no such mole")
         try:
             told = await self._read(request)
             for_s = seconds_of(told.for_) if told.for_ else DEFAULT_SNOOZE_S
+        except web.HTTPRequestEntityTooLarge:
+            return refused(413, f"found a body of more than {MAX_BODY} bytes")
         except (ValueError, msgspec.MsgspecError) as e:
             return refused(400, f'{e}; the body may be a JSON object such as {{"for": "2h", "by": "alice"}}')
         try:
@@ -119,24 +140,22 @@ class Api:
         return _json(msgspec.json.encode(mole))
 
     async def _read(self, request: web.Request) -> "_Asked":
-        body = await request.content.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            raise ValueError(f"a body of more than {MAX_BODY} bytes")
-        return msgspec.json.decode(body or b"{}", type=_Asked)
+        return msgspec.json.decode(await request.read() or b"{}", type=_Asked)
 
     def _guard(self, request: web.Request) -> web.Response | None:
         """Why an action is refused; None where it may be taken."""
-        host = _hostname(f"//{request.headers.get('Host', '')}")
-        if self.local and host not in LOOPBACK_NAMES:
+        host = request.headers.get("Host", "")
+        if self.local and _split(f"//{host}")[0] not in LOOPBACK_NAMES:
             return refused(403, "Host: found a name that is not this machine's, expected localhost or 127.0.0.1")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+        if origin is not None and _split(origin)[1] != host:
             return refused(403, "Origin: found another site's, expected this one's")
         token = self.molehill.settings.token
         if token is None:
             return None if self.local else refused(403, "actions need a token here: set MOLEHILL_TOKEN")
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        borne = given.strip().encode(errors="surrogateescape")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(borne, token.encode(errors="surrogateescape")):
             response = refused(401, "Authorization: expected Bearer and the worker's token")
             response.headers["WWW-Authenticate"] = "Bearer"
             return response
@@ -163,16 +182,26 @@ class Api:
     async def _parts(self) -> AsyncIterator[bytes]:
         """Everything at once, then what has changed: `moles` (all of them), `moment` (one), `clock` (seconds)."""
         last: dict[tuple[str, str], bytes] = {}
+        yield b"retry: %d\n\n" % RETRY_MS
+        while not self.desk.loaded:
+            yield b": recovering\n\n"
+            await asyncio.sleep(STEP_S)
         while True:
             version = self.desk.version
-            now = [("moles", "", self.moles()), *(("moment", m, s) for m, s in self.moments())]
+            now = self._all(version)
             changed = [(event, data) for event, key, data in now if last.get((event, key)) != data]
             last = {(event, key): data for event, key, data in now}
-            for event, data in changed:
-                yield b"event: %s\ndata: %s\n\n" % (event.encode(), data)
-            yield b"event: clock\ndata: %d\n\n" % self._clock()
+            text = [b"event: %s\ndata: %s\n\n" % (event.encode(), data) for event, data in changed]
+            yield b"%sevent: clock\ndata: %d\n\n" % (b"".join(text), self._clock())
             await asyncio.sleep(STEP_S)
             await self.desk.changed(version, BEAT_S)
+
+    def _all(self, version: int) -> Parts:
+        """All that can be told, made once for however many streams."""
+        if self._parts_of[0] != version:
+            told = [("moles", "", self.moles()), *(("moment", m, s) for m, s in self.moments())]
+            self._parts_of = (version, told)
+        return self._parts_of[1]
 
 
 class _Asked(msgspec.Struct, rename={"for_": "for"}, forbid_unknown_fields=True):
@@ -184,8 +213,10 @@ def _json(body: bytes) -> web.Response:
     return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def _hostname(url: str) -> str:
+def _split(url: str) -> tuple[str, str]:
+    """A URL's host name, and it with its port; empty where there is none."""
     try:
-        return urlsplit(url).hostname or ""
+        found = urlsplit(url)
+        return found.hostname or "", found.netloc
     except ValueError:
-        return ""
+        return "", ""

@@ -25,6 +25,7 @@ class Figures:
     hour: dict[Series, dict[str, int]] = field(default_factory=dict)
     burn: dict[Series, float] = field(default_factory=dict)
     budget: dict[Series, float] = field(default_factory=dict)
+    moles: list[Series] = field(default_factory=list)
     accepted: int = 0
     clock: float = 0.0
 
@@ -39,6 +40,7 @@ def read_figures(text: str) -> Figures:
         names.BUDGET,
         names.ACCEPTED,
         names.CLOCK,
+        names.MOLE_ACTIVE,
     }
     for family in text_string_to_metric_families(text):
         if family.name not in wanted:
@@ -57,6 +59,8 @@ def read_figures(text: str) -> Figures:
                 out.accepted += int(s.value)
             elif family.name == names.CLOCK:
                 out.clock = s.value
+            elif family.name == names.MOLE_ACTIVE and s.value:
+                out.moles.append(series)
     return out
 
 
@@ -82,10 +86,12 @@ def moments_table(figures: Figures | None, moles: tuple[Mole, ...], now: dt.date
             table.add_row(Text(tier, style="italic"))
         table.add_row(*_row(figures, series))
     hurt = [f"{m.moment} {'='.join(m.segment or ())}: {m.what}" for m in moles if m.start <= now < m.end]
+    found = [f"{moment}{'' if seg == names.ALL else f' {seg}'}: {signal}" for moment, seg, signal in figures.moles]
     clock = dt.datetime.fromtimestamp(figures.clock, dt.UTC).strftime("%F %T")
     table.caption = (
         f"{figures.accepted:,} events, event time {clock}Z. burn: last 5 min, at least.\n"
-        f"The simulator is hurting {', '.join(hurt) or 'nobody'}."
+        f"The simulator is hurting {', '.join(hurt) or 'nobody'}.\n"
+        f"Moles that are up: {', '.join(found) or 'none'}."
     )
     return table
 

@@ -32,6 +32,7 @@ class Elsewhere(NamedTuple):
 ELSEWHERE: Final = {
     "dead-letters": Elsewhere("agents.dead_letters:dead_letters", "List refused events, or send them back."),
     "doctor": Elsewhere("agents.doctor:doctor", "Check broker, topics, keys, lag, clock, catalogue; say what to do."),
+    "moles": Elsewhere("agents.moles_command:moles", "List moles; acknowledge, snooze or whack one."),
     "try-source": Elsewhere("agents.try_source:try_source", "Show what the records of a topic become."),
     "worker": Elsewhere("agents.worker:worker", "Run one worker; more of them share the partitions."),
     "demo": Elsewhere("agents.demo:demo", "A broker, a worker and a simulated shop with moles."),

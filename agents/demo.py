@@ -199,8 +199,8 @@ def _show(settings: Settings, worker: Worker, console: Console, end: float | Non
             sent = sender.flush().sent
         url = worker.address()
         console.print(f"{sent:,} events of history in {time.monotonic() - began:.1f} s")
-        for line in (f"metrics  {url}/metrics", f"health   {url}/healthz", f"ready    {url}/readyz"):
-            console.print(line, highlight=False)
+        for name, page in (("board", ""), ("metrics", "metrics"), ("health", "healthz"), ("ready", "readyz")):
+            console.print(f"{name:<8} {url}/{page}", highlight=False)
         next_scrape = 0.0
         figures: Figures | None = None
         with Live(console=console, refresh_per_second=4, transient=False) as live:

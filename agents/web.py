@@ -1,19 +1,44 @@
-"""The worker's pages: `/metrics`, `/healthz`, `/readyz`. Bound to loopback unless told otherwise."""
+"""The worker's pages: the board at `/`, `/metrics`, `/healthz`, `/readyz`. Bound to loopback unless told otherwise.
+
+The board is files, as they are (agents/board): nothing is built, and nothing comes from elsewhere. The headers hold a
+page to that, whatever the titles and segments in the data say.
+"""
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
 from aiohttp import web
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 
-from agents.api import Api
+from agents.api import MAX_BODY, Api
 from agents.app import Molehill
 from agents.metrics import Reading, ReadingCollector, read
 from agents.settings import Settings
 from streams.catalogue import Catalogue
 from streams.errors import SettingsError
+
+BOARD = Path(__file__).parent / "board"
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self' data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",  # no text becomes markup, not even by our own mistake
+    )
+)
+HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Selected:
@@ -46,8 +71,10 @@ class Pages:
 
     async def start(self, settings: Settings) -> int:
         """Binds the port (0 takes a free one) and returns it; raises SettingsError where it is taken."""
-        app = web.Application()
-        app.router.add_get("/", self._index)
+        app = web.Application(client_max_size=MAX_BODY)
+        app.on_response_prepare.append(_secure)
+        app.router.add_get("/", self._board)
+        app.router.add_static("/board/", BOARD)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
@@ -66,9 +93,8 @@ class Pages:
         if self.runner is not None:
             await self.runner.cleanup()
 
-    async def _index(self, request: web.Request) -> web.Response:
-        state = "ready" if self.molehill.ready else "starting"
-        return web.Response(text=f"molehill: {state}\n/metrics\n/healthz\n/readyz\n")
+    async def _board(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(BOARD / "index.html")
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -88,3 +114,8 @@ class Pages:
             request.query.getall("name[]", []),
         )
         return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def _secure(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-cache")  # a new board is seen at once; files have an ETag
