@@ -30,6 +30,7 @@ class Elsewhere(NamedTuple):
 
 
 ELSEWHERE: Final = {
+    "backtest": Elsewhere("agents.backtest:backtest", "Find the moles in a file of events, without Kafka."),
     "dead-letters": Elsewhere("agents.dead_letters:dead_letters", "List refused events, or send them back."),
     "doctor": Elsewhere("agents.doctor:doctor", "Check broker, topics, keys, lag, clock, catalogue; say what to do."),
     "moles": Elsewhere("agents.moles_command:moles", "List moles; acknowledge, snooze or whack one."),

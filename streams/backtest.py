@@ -5,7 +5,7 @@ Ingest is the live one (`tally.Tally`, one topic-partition for each topic), up t
 the step in which it arrived, as in `streams.steps`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ from streams.moles import Finding, Transition
 from streams.route import Routes, segment_of
 from streams.series import Series
 from streams.signals import CAME, LEFT
+from streams.stock import Episode, Key, Stock
 from streams.tally import CODE_BITS, CODE_MASK, Refused, Tally
 from streams.windows import BUCKET_S
 
@@ -76,8 +77,9 @@ class Source:
 class Backtest:
     """`feed` lines, then `finish`; both give the transitions of moles. `refused` counts by reason."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, stock: bool = False) -> None:
         self.catalogue = catalogue
+        self.stock = Stock(catalogue.budget_period) if stock else None
         self.routes = Routes(catalogue, 1)
         self.sources = {t: Source(t, self.routes) for t in (names.TOUCHPOINTS, names.FEEDBACK)}
         self.judges: dict[str, Judge] = {}
@@ -193,7 +195,11 @@ class Backtest:
                 for code, n in codes.items():
                     later[code] = later.get(code, 0) + n
                 continue
+            self.first = self.first or bucket * BUCKET_S
             for judge, rows in self._rows(codes):
+                if self.stock is not None:
+                    for s, n, bad in rows:
+                        self.stock.add((judge.moment, s.segment, s.signal), (bucket + 1) * BUCKET_S, n, bad)
                 found += judge.step_rows((bucket + 1) * BUCKET_S, rows)
         for judge in self.judges.values():
             while judge.due is not None and judge.due <= end:
@@ -210,7 +216,17 @@ class Backtest:
             at = until
         return [*told, *self.desk.advance(end, ())]
 
-    def _rows(self, codes: dict[Code, int]) -> Iterator[tuple[Judge, Iterable[Row]]]:
+    def stock_episodes(self) -> dict[Key, list[Episode]]:
+        """What multi-window burn-rate alerts, one set a series, would have fired; voices have none."""
+        if self.stock is None:
+            return {}
+        return {
+            key: self.stock.episodes(key, self.judges[key[0]].objectives[key[2]])
+            for key in self.stock.counts
+            if not key[1].startswith("voice=")
+        }
+
+    def _rows(self, codes: dict[Code, int]) -> Iterator[tuple[Judge, list[Row]]]:
         """A step's rows by judge, each series once."""
         if len(codes) == 1:
             ((code, n),) = codes.items()

@@ -1,0 +1,114 @@
+"""What multi-window burn-rate alerts would have done on the same events: one rule set for each series, as teams
+have it today.
+
+Pairs and factors are those of `burn`, uncapped, on plain ratios without intervals, evaluated once a minute as
+Prometheus does (its default evaluation interval). Firings of one series that are no more than an hour apart are one
+episode, and an episode is one notification.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from streams import names
+from streams.burn import PAIRS
+from streams.moles import Mole
+from streams.windows import Ints, Mask
+
+MINUTE_S: Final = 60
+APART: Final = 60  # minutes
+
+Key = tuple[str, str, str]  # moment, segment, signal
+
+
+class Episode(NamedTuple):
+    """Unix seconds, to the minute; the end is the last minute that fired."""
+
+    begin: int
+    end: int
+
+
+class Stock:
+    """Collects counts by minute; `episodes` evaluates the rules."""
+
+    def __init__(self, period_s: float) -> None:
+        self.period_s = period_s
+        self.counts: dict[Key, tuple[list[int], list[int], list[int]]] = {}
+        self.first = self.last = 0
+
+    def add(self, key: Key, at: int, n: int, bad: int) -> None:
+        """Counts of a step that ends at `at`."""
+        minute = (at - 1) // MINUTE_S
+        self.first = min(self.first or minute, minute)
+        self.last = max(self.last, minute)
+        minutes, ns, bads = self.counts.setdefault(key, ([], [], []))
+        if minutes and minutes[-1] == minute:
+            ns[-1] += n
+            bads[-1] += bad
+        else:
+            minutes.append(minute)
+            ns.append(n)
+            bads.append(bad)
+
+    def episodes(self, key: Key, objective: float) -> list[Episode]:
+        """The episodes of one series."""
+        minutes, ns, bads = self.counts[key]
+        size = self.last - self.first + 1
+        at = np.array(minutes, np.int64) - self.first
+        total = _summed(at, ns, size)
+        bad = _summed(at, bads, size)
+        fires = np.zeros(size, bool)
+        for pair in PAIRS:
+            limit = pair.share * self.period_s / pair.long_s * (1 - objective)
+            fires |= _above(total, bad, pair.long_s, limit) & _above(total, bad, pair.short_s, limit)
+        on = np.flatnonzero(fires)
+        if not len(on):
+            return []
+        cuts = np.flatnonzero(np.diff(on) > APART)
+        begins = on[np.concatenate(([0], cuts + 1))].tolist()
+        ends = on[np.concatenate((cuts, [len(on) - 1]))].tolist()
+        clock = (self.first + 1) * MINUTE_S
+        return [Episode(clock + b * MINUTE_S, clock + e * MINUTE_S) for b, e in zip(begins, ends, strict=True)]
+
+
+def _summed(at: Ints, values: list[int], size: int) -> Ints:
+    return np.concatenate(([0], np.cumsum(np.bincount(at, values, size).astype(np.int64))))
+
+
+def _above(total: Ints, bad: Ints, window_s: int, limit: float) -> Mask:
+    """By minute: whether the bad share of the window that ends with it is above the limit."""
+    w = window_s // MINUTE_S
+    ends = np.arange(1, len(total))
+    begins = np.maximum(ends - w, 0)
+    n, b = total[ends] - total[begins], bad[ends] - bad[begins]
+    above: Mask = b > limit * n
+    return above
+
+
+class Verdict(NamedTuple):
+    """What stock alerts made of moles: `delays` in seconds from first harm, of those that they found."""
+
+    moles: int
+    found: int
+    delays: list[int]
+    notifications: int
+
+
+def against(moles: list[Mole], episodes: dict[Key, list[Episode]], only_all: bool) -> Verdict:
+    """A mole is found where an episode of its moment, on `all` or on its segment, overlaps it."""
+    delays = []
+    for mole in moles:
+        first = int(mole.first_harm.timestamp())
+        last = int((mole.whacked or mole.popped).timestamp())
+        segments = {names.ALL} if only_all else {names.ALL, mole.segment}
+        hits = [
+            max(e.begin - first, 0)
+            for (moment, segment, _), some in episodes.items()
+            if moment == mole.moment and segment in segments
+            for e in some
+            if e.begin <= last and e.end >= first
+        ]
+        if hits:
+            delays.append(min(hits))
+    rings = sum(len(some) for (_, segment, _), some in episodes.items() if segment == names.ALL or not only_all)
+    return Verdict(len(moles), len(delays), delays, rings)
