@@ -64,18 +64,20 @@ def _ordered(found: Iterable[tuple[float, Contributor]]) -> list[tuple[float, Co
 
 def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[float, Contributor]]:
     """Surprise and segment, of one dimension."""
-    out: list[tuple[float, Contributor]] = []
+    blamed: list[tuple[str, int, int]] = []
     left = [x for x in segments if x[2] * n > x[1] * b]  # worse than the average
     most = MOST * sum(sb - sn * b / n for _, sn, sb in left) if n else 0.0
     explained = 0.0
     while left and explained <= most:
-        excess, name, sn, sb, rest = max(_excess(x, n, b) for x in left)
-        left = [x for x in left if x[0] != name]
+        excess, worst, rest = max(_excess(x, n, b) for x in left)
+        left.remove(worst)
+        name, sn, sb = worst
         if excess > 0 and wilson_low(sb, sn) > rest:
-            out.append((surprise(sn, sb, rest), Contributor(name, sb, sn, round(excess, 1))))
+            blamed.append(worst)
             explained += excess
             n, b = n - sn, b - sb
-    return out
+    rest = max(b, 0) / n if n > 0 else 0.0
+    return [(surprise(sn, sb, rest), Contributor(name, sb, sn, round(sb - sn * rest, 1))) for name, sn, sb in blamed]
 
 
 def surprise(n: int, b: int, rest: float) -> float:
@@ -84,11 +86,11 @@ def surprise(n: int, b: int, rest: float) -> float:
     return b * math.log(p / rest) + ((n - b) * math.log((1 - p) / (1 - rest)) if b < n else 0.0)
 
 
-def _excess(x: tuple[str, int, int], n: int, b: int) -> tuple[float, str, int, int, float]:
+def _excess(x: tuple[str, int, int], n: int, b: int) -> tuple[float, tuple[str, int, int], float]:
     """A segment's bad events beyond what the rest of n events with b bad ones makes of it, and the rest's share."""
-    name, sn, sb = x
+    _, sn, sb = x
     rest = max(b - sb, 0) / (n - sn) if n > sn else 0.0
-    return sb - sn * rest, name, sn, sb, rest
+    return sb - sn * rest, x, rest
 
 
 def wider(group: Group, since: int, segments: Iterable[str]) -> bool:

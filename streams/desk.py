@@ -123,6 +123,7 @@ class Desk:
             self._up(f)
             return
         life = self.state.lives[known]
+        before = self._mole(life)
         if f.case == life.case:
             life.finding = f
         if life.state == "whacked":  # by a person: the judge does not know
@@ -136,19 +137,20 @@ class Desk:
         if states == {"over"}:
             self._move(life, "over", f.at, "whacked")
         elif "up" not in states:
-            self._move(life, "ease", f.at, "recovering")
+            self._move(life, "ease", f.at, "recovering", before)
         else:
-            self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated")
+            self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated", before)
 
     def _up(self, f: Finding) -> None:
         for life in sorted(self.state.lives.values(), key=lambda x: (x.segment != names.ALL, -x.popped, x.id)):
             if life.state != "whacked" and self._same_cause(f, life):
+                before = self._mole(life)
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
                 life.last = f.at
                 if f.moment not in life.moments:
                     life.moments.append(f.moment)
-                self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated")
+                self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated", before)
                 return
         self._pop(f, self._earlier(f), f.case)
 
@@ -223,16 +225,26 @@ class Desk:
         if old:
             state.of = {case: mole for case, mole in state.of.items() if mole in state.lives}
 
-    def _move(self, life: Life, event: Event, at: int, told: Told, notify: bool = False, by: str = "") -> None:
-        before = self._mole(life)
+    def _move(
+        self,
+        life: Life,
+        event: Event,
+        at: int,
+        told: Told,
+        before: Mole | None = None,
+        notify: bool = False,
+        by: str = "",
+    ) -> None:
+        """Moves a life on; evidence that changes nothing of what is shown (`before`) is not told."""
         was, life.state = life.state, after(life.state, event)
         if event == "ack" and life.acked is None:
             life.acked = at
         if life.state == "whacked" and life.whacked is None:
             life.whacked = at
-        if was == life.state and event in ("harm", "ease") and before == self._mole(life):
-            return
-        self._tell(life, told if was != life.state or event in ("ack", "snooze") else "updated", at, notify, by)
+        if before is None or was != life.state:
+            self._tell(life, told, at, notify, by)
+        elif before != self._mole(life):
+            self._tell(life, "updated", at)
 
     def _tell(self, life: Life, event: Told, at: int, notify: bool = False, by: str = "") -> None:
         life.told += 1

@@ -21,10 +21,11 @@ def on_one_route(catalogue: Catalogue, one: str, other: str) -> bool:
 def move_together(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
     """Whether two moments' days (day → bad share over the expected one) are correlated, by ranks.
 
-    Ranks, because a single day on which both went wrong by chance would correlate anything.
+    Ranks, because a single day on which both went wrong by chance would correlate anything; and days that are all
+    alike count as one.
     """
     days = sorted(one.keys() & other.keys())
-    n = len(days)
+    n = min(len({one[d] for d in days}), len({other[d] for d in days}))
     if n < MIN_DAYS:
         return False
     r = _pearson(_ranks([one[d] for d in days]), _ranks([other[d] for d in days]))

@@ -1,0 +1,296 @@
+"""The life of a mole: every state and event, and what the desk makes of findings."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.desk import REPOP_S, Desk
+from streams.moles import (
+    EVENTS,
+    STATES,
+    TRANSITIONS,
+    Command,
+    Contributor,
+    Event,
+    Finding,
+    IllegalTransition,
+    Mole,
+    State,
+    Transition,
+    after,
+    mole_id,
+)
+from streams.series import DAY_S
+from tests.core import catalogue
+
+T = 1_366_136_400  # 2013-04-16T18:20:00Z
+HOUR_S = 3600
+
+LIFE = """
+              harm          ease          over     ack           snooze   wake    whack    return
+popped        popped        recovering    whacked  acknowledged  snoozed  -       whacked  -
+acknowledged  acknowledged  recovering    whacked  -             snoozed  -       whacked  -
+snoozed       snoozed       snoozed       whacked  acknowledged  snoozed  popped  whacked  -
+recovering    popped        recovering    whacked  recovering    snoozed  -       whacked  -
+whacked       whacked       whacked       whacked  -             -        -       -        re-popped
+re-popped     re-popped     recovering    whacked  acknowledged  snoozed  -       whacked  -
+"""
+"""All of it, as a person would write it down; - is illegal."""
+
+_head, *_rows = [line.split() for line in LIFE.strip().splitlines()]
+PAIRS = [(row[0], event, to) for row in _rows for event, to in zip(_head, row[1:], strict=True)]
+
+
+@pytest.mark.parametrize(("state", "event", "to"), PAIRS)
+def test_every_state_and_event_leads_where_the_table_says(state: State, event: Event, to: str) -> None:
+    if to == "-":
+        with pytest.raises(IllegalTransition, match=event):
+            after(state, event)
+    else:
+        assert after(state, event) == to
+
+
+def test_the_table_has_every_state_and_event() -> None:
+    assert {s for s, _, _ in PAIRS} == set(STATES) == set(TRANSITIONS)
+    assert {e for _, e, _ in PAIRS} == set(EVENTS)
+
+
+def finding(at: int = T, event: str = "up", **changes: Any) -> Finding:
+    base: dict[str, Any] = {"moment": "pay", "segment": "all", "signal": "outcome", "kind": "burn"}
+    base |= {"first_harm": at - 600, "bad": 12, "total": 40, "expected": 0.4, "burn_rate": 30.0}
+    base |= {"burn_rate_low": 18.1, "budget": 0.02, "contributors": (Contributor("plan=pro", 9, 12, 8.5),)}
+    base |= changes
+    base.setdefault("case", mole_id(base["moment"], base["signal"], base["kind"], at))
+    return Finding(at=at, event=event, **base)  # type: ignore[arg-type]
+
+
+def later(first: Finding, at: int, event: str, **changes: Any) -> Finding:
+    """What is told of the same case at another time."""
+    return msgspec.structs.replace(first, at=at, event=event, **changes)
+
+
+def told(transitions: list[Transition]) -> list[str]:
+    return [t.event for t in transitions]
+
+
+def test_a_mole_is_json_as_the_contract_has_it() -> None:
+    desk = Desk(catalogue())
+    (popped,) = desk.advance(T, [finding()])
+    shown = json.loads(msgspec.json.encode(popped.mole))
+    assert list(shown) == [
+        "id", "moment", "segment", "signal", "kind", "tier", "state", "first_harm", "popped", "acked", "whacked",
+        "repop_of", "bad", "total", "burn_rate", "burn_rate_low", "contributors", "linked", "explain", "runbook",
+    ]  # fmt: skip
+    assert shown["id"] == "pay.outcome.burn.20130416T182000Z"
+    assert (shown["state"], shown["tier"]) == ("popped", "game-over")
+    assert (shown["first_harm"], shown["popped"]) == ("2013-04-16T18:10:00Z", "2013-04-16T18:20:00Z")
+    assert shown["contributors"] == [{"segment": "plan=pro", "bad": 9, "total": 12, "excess": 8.5}]
+    for part in ("Pay", "12 of 40", "18:10 UTC", "30%", "18%", "plan=pro (9 of 12)", "30.0 times"):
+        assert part in shown["explain"]
+
+
+def test_one_mole_rings_once_through_its_whole_life() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    steps = desk.advance(T, [f])
+    steps += desk.advance(T + 100, [later(f, T + 100, "harm", bad=20)])
+    steps += desk.command(T + 200, Command(f.case, "ack", by="ann"))
+    steps += desk.advance(T + 5000, [later(f, T + 5000, "ease")])
+    steps += desk.advance(T + 6000, [later(f, T + 6000, "harm")])
+    steps += desk.advance(T + 9000, [later(f, T + 9000, "ease"), later(f, T + 9990, "over", bad=31)])
+    assert told(steps) == ["popped", "updated", "acked", "recovering", "relapsed", "recovering", "whacked"]
+    assert [t.notify for t in steps] == [True] + 6 * [False]
+    assert len({t.id for t in steps}) == len(steps)
+    assert steps[2].by == "ann"
+    last = steps[-1].mole
+    assert (last.state, last.bad) == ("whacked", 31)
+    assert last.acked is not None
+    assert last.whacked is not None
+
+
+def test_what_returns_within_a_day_is_the_same_mole_and_rings_again() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T + 100, [f, later(f, T + 100, "over")])
+    (again,) = desk.advance(T + REPOP_S, [finding(T + REPOP_S)])
+    assert (again.event, again.mole.state, again.mole.repop_of, again.notify) == (
+        "repopped",
+        "re-popped",
+        f.case,
+        True,
+    )
+    desk.advance(T + REPOP_S + 10, [later(finding(T + REPOP_S), T + REPOP_S + 10, "over")])
+    (third,) = desk.advance(T + REPOP_S + 50, [finding(T + REPOP_S + 50)])
+    assert third.mole.repop_of == f.case, "the first one, however often it returns"
+
+
+def test_what_returns_after_a_day_is_another_mole() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T + 100, [f, later(f, T + 100, "over")])
+    (other,) = desk.advance(T + 101 + REPOP_S, [finding(T + 101 + REPOP_S)])
+    assert (other.event, other.mole.repop_of) == ("popped", None)
+
+
+def test_a_snooze_ends_on_the_contracts_clock_whatever_the_steps() -> None:
+    for steps in ([T + 9000], [T + 100, T + 3599, T + 3600], [T + 3601]):
+        desk = Desk(catalogue())
+        f = finding()
+        desk.advance(T, [f])
+        desk.command(T, Command(f.case, "snooze", for_s=HOUR_S))
+        out = [t for at in steps for t in desk.advance(at, [])]
+        assert [(t.event, t.at, t.notify) for t in out] == [("woken", T + HOUR_S, True)]
+
+
+def test_a_snoozed_mole_sleeps_through_harm_and_ends_with_its_cause() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T, [f])
+    desk.command(T, Command(f.case, "snooze", for_s=HOUR_S))
+    assert told(desk.advance(T + 60, [later(f, T + 60, "harm")])) == []
+    assert told(desk.advance(T + 90, [later(f, T + 90, "over")])) == ["whacked"]
+    assert desk.advance(T + 2 * HOUR_S, []) == []
+
+
+@pytest.mark.parametrize("action", ["ack", "snooze", "whack"])
+def test_an_illegal_command_changes_nothing(action: Any) -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T + 10, [f, later(f, T + 10, "over")])
+    before = desk.dump()
+    for command in (Command(f.case, action, for_s=60), Command("no.such.mole", action, for_s=60)):
+        with pytest.raises(IllegalTransition):
+            desk.command(T + 20, command)
+        assert desk.dump() == before
+
+
+def test_a_snooze_needs_a_time() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T, [f])
+    with pytest.raises(IllegalTransition, match="more than 0"):
+        desk.command(T, Command(f.case, "snooze"))
+
+
+def test_a_person_whacks_and_harm_after_an_hour_brings_it_back() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T, [f])
+    desk.command(T + 10, Command(f.case, "whack", by="ann"))
+    assert desk.advance(T + 600, [later(f, T + 600, "harm")]) == []
+    (again,) = desk.advance(T + 4000, [later(f, T + 4000, "harm")])
+    assert (again.event, again.mole.repop_of, again.notify) == ("repopped", f.case, True)
+    assert again.mole.id != f.case
+    assert told(desk.advance(T + 5000, [later(f, T + 5000, "over")])) == ["whacked"]
+
+
+def other(at: int, segment: str = "all", **changes: Any) -> Finding:
+    return finding(at, moment="browse", segment=segment, **changes)
+
+
+def test_the_same_segment_at_the_same_time_in_two_moments_is_one_mole() -> None:
+    desk = Desk(catalogue())
+    desk.advance(T, [finding(segment="region=eu")])
+    (linked,) = desk.advance(T + 1200, [other(T + 1200, "region=eu")])
+    assert (linked.event, linked.mole.linked, linked.notify) == ("updated", ("browse",), False)
+
+
+def test_moments_that_nothing_relates_have_moles_of_their_own() -> None:
+    desk = Desk(catalogue())
+    desk.advance(T, [finding()])
+    assert told(desk.advance(T + 1200, [other(T + 1200)])) == ["popped"]
+
+
+def days(moment: str, shares: list[int]) -> list[Finding]:
+    return [
+        Finding(
+            at=T // DAY_S * DAY_S - (len(shares) - i) * DAY_S, moment=moment, segment="all", signal="", kind="",
+            event="day", case="", bad=share, total=1000, expected=20.0,
+        )
+        for i, share in enumerate(shares)
+    ]  # fmt: skip
+
+
+RISE = [10, 30, 12, 44, 9, 21, 70, 18, 25, 5]
+
+
+@pytest.mark.parametrize(
+    ("shares", "others", "expected"),
+    [
+        (RISE, [2 * x for x in RISE], "updated"),
+        (RISE, RISE[3:] + RISE[:3], "popped"),
+        ([20] * 9 + [900], [20] * 9 + [800], "popped"),
+        (RISE[:6], RISE[:6], "popped"),
+    ],
+    ids=["together", "not together", "one common day alone", "less than a week"],
+)
+def test_moments_whose_days_move_together_share_a_cause(shares: list[int], others: list[int], expected: str) -> None:
+    desk = Desk(catalogue())
+    for pair in zip(days("browse", shares), days("pay", others), strict=True):
+        desk.advance(pair[0].at, list(pair))
+    desk.advance(T, [finding()])
+    assert told(desk.advance(T + 1200, [other(T + 1200)])) == [expected]
+
+
+def test_moments_of_one_journey_share_a_cause() -> None:
+    text = "journeys:\n  buy: {route: [browse, pay], goal: pay, abandon_after: 1d}\nmoments:\n  pay:"
+    desk = Desk(catalogue(journey=("moments:\n  pay:", text)))
+    desk.advance(T, [finding()])
+    f = other(T + 1200)
+    assert told(desk.advance(T + 1200, [f])) == ["updated"]
+    assert told(desk.advance(T + 1300, [later(finding(), T + 1300, "over")])) == [], "the other one still hurts"
+    assert told(desk.advance(T + 1400, [later(f, T + 1400, "over")])) == ["whacked"]
+
+
+def test_what_ended_is_shown_for_a_week() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T + 10, [f, later(f, T + 10, "over")])
+    assert [m.id for m in desk.moles()] == [f.case]
+    desk.advance(T + 11 + 7 * DAY_S, [])
+    assert desk.moles() == []
+
+
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["up", "harm", "ease", "over", "ack", "snooze", "whack", "time"]),
+        st.sampled_from(["pay", "browse"]),
+        st.integers(10, 20_000),
+    ),
+    max_size=40,
+)
+
+
+@given(actions, st.integers(0, 40))
+def test_a_desk_that_was_stored_and_read_goes_on_as_if_nothing_had_been(script: Any, cut: int) -> None:
+    def run(restart: int) -> tuple[list[Transition], list[Mole]]:
+        desk, at, out = Desk(catalogue()), T, list[Transition]()
+        cases: dict[str, Finding] = {}
+        for i, (what, moment, wait) in enumerate(script):
+            if i == restart:
+                blob = desk.dump()
+                desk = Desk(catalogue())
+                desk.load(blob)
+            at += wait // 10 * 10
+            f = cases.get(moment)
+            if what == "up" and f is None:
+                f = cases[moment] = finding(at, moment=moment)
+                out += desk.advance(at, [f])
+            elif what in ("harm", "ease", "over") and f is not None:
+                out += desk.advance(at, [later(f, at, what)])
+                if what == "over":
+                    del cases[moment]
+            elif what in ("ack", "snooze", "whack") and f is not None:
+                try:
+                    out += desk.command(at, Command(f.case, what, 3000))
+                except IllegalTransition:
+                    continue
+            else:
+                out += desk.advance(at, [])
+        return out, desk.moles()
+
+    assert run(cut) == run(-1)
