@@ -14,7 +14,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tests.bench import live, peer, worker
+from tests.bench import cost, live, peer, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
 from tests.bench.measure import Run, machine
@@ -88,10 +88,17 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON file with every run.")
 @click.option("--idle", is_flag=True, help="Instead: CPU of a worker with no input, and at 1,000 events/s.")
 @click.option("--latency", type=int, metavar="RATE", help="Instead: produce-to-/metrics at RATE events/s.")
+@click.option(
+    "--cost",
+    "cost_axes",
+    multiple=True,
+    metavar="AXIS",
+    help=f"Instead: how cost grows with all, {', '.join(cost.AXES)}.",
+)
 @click.option("--keep", is_flag=True, help="Keep the broker's directory, for a look at its logs.")
 def main(
     rounds: int, events: int | None, only: tuple[str, ...], out: Path | None, idle: bool, latency: int | None,
-    keep: bool,
+    cost_axes: tuple[str, ...], keep: bool,
 ) -> None:  # fmt: skip
     """Measures molehill against its peers on a real Kafka; exits with 1 where a verified total is wrong."""
     result: dict[str, Any] = {"machine": machine()}
@@ -100,7 +107,11 @@ def main(
     kafka.start()
     wrong = False
     try:
-        if idle or latency is not None:
+        if cost_axes:
+            axes = tuple(cost.AXES) if "all" in cost_axes else cost_axes
+            result["cost"] = cost.measure(kafka, home, axes, console)
+            console.print(cost.table(result["cost"]))
+        elif idle or latency is not None:
             result["live"] = live.measure(kafka, home, idle, latency)
             console.print(live.table(result["live"]))
         else:
