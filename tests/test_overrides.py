@@ -48,6 +48,8 @@ SOURCES: dict[Any, str] = {
     GroupCoordinator._do_heartbeat: "dc1d6632aaa68e96",
     GroupCoordinator._perform_assignment: "a5cf61fa97320199",
     GroupCoordinator._push_error_to_user: "743ff515bd7e2e38",
+    GroupCoordinator.fetch_committed_offsets: "6c049c7379165952",
+    GroupCoordinator._do_fetch_commit_offsets: "b0f3598132715552",
     GroupCoordinator._heartbeat_routine: "61d01028952239d0",
     CoordinatorGroupRebalance._on_join_leader: "c57a3e85197dcc20",
     AIOKafkaConsumer.start: "2f1ba70443327538",
@@ -366,6 +368,34 @@ def test_what_ends_the_coordination_ends_the_worker() -> None:
         while not crashed.reasons:
             await asyncio.sleep(0)
         assert isinstance(crashed.reasons[0], GroupAuthorizationFailedError)
+
+    with_coordinator(check)
+
+
+def test_a_log_is_cut_where_it_begins_after_what_the_group_has_committed() -> None:
+    """Of any partitions, assigned or not; where nothing is committed, after 0."""
+    offsets = {0: 5, 1: 5, 2: -1, 3: -1}
+    begins = {0: 5, 1: 6, 2: 0, 3: 1}
+
+    async def check(coordinator: Any, crashed: Crashed) -> None:
+        class Answer:
+            topics = (("t", [(p, o, "", 0) for p, o in offsets.items()]),)
+
+        async def answer(request: Any) -> Answer:
+            return Answer()
+
+        async def begin(*tps: TP) -> dict[TP, int]:
+            return {tp: begins[tp.partition] for tp in tps}
+
+        async def called(method: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+            return await method(*args)
+
+        coordinator.coordinator_id, coordinator._send_req = 1, answer
+        consumer: Any = await a_consumer(an_app())
+        consumer._thread._consumer = type("Consumer", (), {"_coordinator": coordinator})
+        consumer._thread.call_thread = called
+        consumer.earliest_offsets = begin
+        assert await consumer.cut({TP("t", p) for p in range(4)}) == {TP("t", 1), TP("t", 3)}
 
     with_coordinator(check)
 

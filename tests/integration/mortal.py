@@ -93,13 +93,13 @@ def _arm_outbox(death: Death) -> None:
     send, acknowledged = Outbox.send, Outbox._acknowledged
 
     async def mortal_send(
-        self: Any, topic: str, partition: int | None, key: bytes | None, value: bytes | None
+        self: Any, topic: str, partition: int | None, key: bytes | None, value: bytes | None, *more: Any
     ) -> None:
         kind = death.kind_of(topic, value)
         if death.what == "tallies" and kind == "journal" and death.left <= 1:
             return  # this flush's entry never leaves, its tallies do
         await death.before(kind)
-        await send(self, topic, partition, key, value)
+        await send(self, topic, partition, key, value, *more)
         if kind == death.what:
             self.pending[-1].add_done_callback(death.acknowledged)
 
@@ -159,10 +159,12 @@ def _arm_load(death: Death) -> None:
         finally:
             loading[0] -= 1
 
-    async def slow_send(self: Any, topic: str, partition: int | None, key: bytes | None, value: bytes | None) -> None:
+    async def slow_send(
+        self: Any, topic: str, partition: int | None, key: bytes | None, value: bytes | None, *more: Any
+    ) -> None:
         if loading[0] and topic.endswith(".tallies"):
             await asyncio.sleep(death.left / 10)
-        await send(self, topic, partition, key, value)
+        await send(self, topic, partition, key, value, *more)
 
     replace(agents.ingest.Ingest, "load", slow_load)
     replace(Outbox, "send", slow_send)

@@ -273,7 +273,7 @@ class Siege(Lab):
         for worker in self.workers:
             for sample, value in worker.quick(
                 "cx_events_total", "molehill_received_total", "molehill_accepted_total", "molehill_duplicates_total",
-                "molehill_rejected_total", "molehill_lag_events",
+                "molehill_rejected_total", "molehill_lag_events", timeout=30,
             ).items():  # fmt: skip
                 if sample in out:
                     raise Twice(f"{sample} on {out[sample][1]} and {worker.home.name}")
