@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -59,7 +59,7 @@ class Api:
         self.molehill = molehill
         self.desk = molehill.desk
         self.local = is_loopback(molehill.settings.host)
-        self._streams = 0
+        self._streams: set[asyncio.Task[Any]] = set()
         self._parts_of = (-1, Parts())  # the version of the desk, and all that it has to say
 
     def routes(self) -> list[web.RouteDef]:
@@ -164,20 +164,27 @@ class Api:
     # Server-sent events
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
-        if self._streams >= STREAMS:
+        if len(self._streams) >= STREAMS:
             return refused(503, f"found {STREAMS} open streams, which is the limit")
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
-        self._streams += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
         try:
+            await response.prepare(request)
             async for part in self._parts():
                 await response.write(part)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the page is gone, or the worker goes
         finally:
-            self._streams -= 1
+            self._streams.discard(task)
         return response
+
+    async def close(self, app: web.Application) -> None:
+        """Ends the streams, or a worker that stops would wait for its pages to be closed."""
+        for task in self._streams:
+            task.cancel()
 
     async def _parts(self) -> AsyncIterator[bytes]:
         """Everything at once, then what has changed: `moles` (all of them), `moment` (one), `clock` (seconds)."""
