@@ -6,13 +6,12 @@ decides: causes are rare, so an alarm in a moment that is being hurt is that hur
 likely than a second cause in the same hours. Only a trouble that is wider than the case it would join is its own.
 """
 
-import math
 from collections.abc import Iterable
 from typing import Final
 
 from streams import names
 from streams.baseline import Group
-from streams.evidence import MIN_BAD, stands, wilson_low
+from streams.evidence import MIN_BAD, stands, surprise, wilson_low
 from streams.moles import Contributor
 from streams.series import HOUR_S, MEMORY_S
 
@@ -71,19 +70,13 @@ def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[fl
     while left and explained <= most:
         excess, worst, rest = max(_excess(x, n, b) for x in left)
         left.remove(worst)
-        name, sn, sb = worst
+        _, sn, sb = worst
         if excess > 0 and wilson_low(sb, sn) > rest:
             blamed.append(worst)
             explained += excess
             n, b = n - sn, b - sb
     rest = max(b, 0) / n if n > 0 else 0.0
     return [(surprise(sn, sb, rest), Contributor(name, sb, sn, round(sb - sn * rest, 1))) for name, sn, sb in blamed]
-
-
-def surprise(n: int, b: int, rest: float) -> float:
-    """Log likelihood ratio of n events with b bad ones against the rest's bad share (Kulldorff's scan statistic)."""
-    p, rest = b / n, min(max(rest, 1e-6), 1 - 1e-6)
-    return b * math.log(p / rest) + ((n - b) * math.log((1 - p) / (1 - rest)) if b < n else 0.0)
 
 
 def _excess(x: tuple[str, int, int], n: int, b: int) -> tuple[float, tuple[str, int, int], float]:

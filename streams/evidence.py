@@ -106,21 +106,26 @@ def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
     return alarm
 
 
-def strongest(group: Group, s: Series) -> int:
-    """Of the scores at their limit the one that harm bears out, with the latest start: a ratio, or -1.
+def surprise(n: int, b: int, share: float) -> float:
+    """Log likelihood ratio of n events with b > 0 bad ones against a bad share (Kulldorff's scan statistic)."""
+    p, share = b / n, min(max(share, 1e-6), 1 - 1e-6)
+    return b * math.log(p / share) + ((n - b) * math.log((1 - p) / (1 - share)) if b < n else 0.0)
 
-    Harm: at least three bad, and a share of bad that is beyond the objective on evidence.
+
+def strongest(group: Group, s: Series) -> int:
+    """The ratio whose run is the harm: -1 where no score is at its limit, or none that is bears harm out.
+
+    Harm: at least three bad, and a share of bad that is beyond the objective on evidence. Of the runs since the
+    scores' last zeros the likeliest one is it, and its beginning the first harm (the change point).
     """
-    best = -1
-    for k in _K:
-        if (
-            s.scores[k] >= s.limits[k]
-            and s.bads[k] >= MIN_BAD
-            and wilson_low(s.bads[k], s.seen[k]) > 1 - group.objective
-            and (best < 0 or s.starts[k] > s.starts[best])
-        ):
-            best = k
-    return best
+    bears = [
+        s.scores[k] > 0 and s.bads[k] >= MIN_BAD and wilson_low(s.bads[k], s.seen[k]) > 1 - group.objective
+        for k in _K
+    ]
+    if not any(bears[k] and s.scores[k] >= s.limits[k] for k in _K):
+        return -1
+    p0 = s.odds / (1 + s.odds)
+    return max((k for k in _K if bears[k]), key=lambda k: surprise(s.seen[k], s.bads[k], p0))
 
 
 def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.baseline import Group
-from streams.blame import blame, dimension, surprise, wider
+from streams.blame import blame, dimension, wider
 from streams.detect import Judge
+from streams.evidence import surprise
 from tests.core import catalogue
 
 T = 1_700_006_400
