@@ -12,6 +12,7 @@ hypothesis.settings.load_profile("molehill")
 
 APT_PACKAGES = {
     "amtool": "prometheus-alertmanager",
+    "chromium": "chromium",
     "docker-compose": "docker-compose",
     "faketime": "faketime",
     "java": "openjdk-17-jre-headless",
