@@ -1,8 +1,8 @@
 """The desk: one owner who sees all moments' findings, makes one mole of each cause, and lives its life.
 
-A case that comes up while a mole hurts a related moment (`related`) is of the same cause (`blame` says why), unless
-it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says that they are
-related share a cause only in the same segment at the same time.
+A case that comes up while a mole of a related moment (`related`) is not yet over is of the same cause (`blame` says
+why), unless it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says
+that they are related share a cause only in the same segment at the same time.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,6 @@ class Life(msgspec.Struct):
     finding: Finding | None = None  # the latest of its first case
     cases: dict[str, CaseState] = {}
     moments: list[str] = []
-    last: int = 0  # when harm was last told of
     snoozed_until: int = 0
     told: int = 0  # transitions so far
 
@@ -131,8 +130,6 @@ class Desk:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
             return
         life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
-        if f.event == "harm":
-            life.last = f.at
         states = set(life.cases.values())
         if states == {"over"}:
             self._move(life, "over", f.at, "whacked")
@@ -147,7 +144,6 @@ class Desk:
                 before = self._mole(life)
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
-                life.last = f.at
                 if f.moment not in life.moments:
                     life.moments.append(f.moment)
                 self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated", before)
@@ -171,7 +167,7 @@ class Desk:
         life = Life(
             name, f.moment, f.segment, f.signal, f.kind, "popped", f.first_harm, f.at, f.case,
             repop_of=None if earlier is None else earlier.repop_of or earlier.id,
-            finding=f, cases={f.case: "up"}, moments=[f.moment], last=f.at,
+            finding=f, cases={f.case: "up"}, moments=[f.moment],
         )  # fmt: skip
         if earlier is not None:
             life.state = after(earlier.state, "return")
@@ -186,8 +182,7 @@ class Desk:
             return False  # the moment's own judge has said that it is another
         if not any(self._related(f.moment, m) for m in life.moments):
             return f.segment == life.segment != names.ALL and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
-        hurting = "up" in life.cases.values() or f.first_harm - life.last <= blame.SETTLE_S
-        if not blame.fresh(life.first_harm, f.at) or not hurting:
+        if not blame.fresh(life.first_harm, f.at):
             return False
         if f.segment == names.ALL != life.segment:
             return _carries(life.segment, f.contributors, f.bad - f.expected)
