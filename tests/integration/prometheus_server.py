@@ -126,13 +126,6 @@ class AlertmanagerServer(Server):
             "--cluster.listen-address=",
         )  # fmt: skip
 
-    def tell(self, *alerts: dict[str, Any]) -> None:
-        """Sends alerts as Prometheus does."""
-        request = urllib.request.Request(
-            f"{self.url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}
-        )
-        urllib.request.urlopen(request, timeout=10).close()
-
     def muted(self) -> set[str]:
         """The names of alerts that others inhibit."""
         return {a["labels"]["alertname"] for a in self.get("/api/v2/alerts") if a["status"]["inhibitedBy"]}
@@ -173,35 +166,8 @@ class Webhook:
         self.server.server_close()
 
 
-class Exposition:
-    """A page of metrics that a test writes; `text` may change between scrapes."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        page = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                self.wfile.write(page.text.encode())
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Not on the tests' output."""
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.target = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """The end."""
-        self.server.shutdown()
-        self.server.server_close()
-
-
 @contextlib.contextmanager
-def closing(*servers: Server | Webhook | Exposition) -> Iterator[None]:
+def closing(*servers: Server | Webhook) -> Iterator[None]:
     """Closes them all, the last one first."""
     try:
         yield

@@ -1,8 +1,4 @@
-"""What `molehill generate` writes, on real servers: a shop's events → Kafka → a worker → Prometheus → Alertmanager.
-
-Moles that a worker does not export yet come from a page beside it, in the contract's words; as soon as a worker
-has one of those metrics, the page leaves it out.
-"""
+"""What `molehill generate` writes, on real servers: events → Kafka → worker → Prometheus → Alertmanager → webhook."""
 
 import contextlib
 import datetime as dt
@@ -11,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +22,6 @@ from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import PARTITIONS, Lab
 from tests.integration.prometheus_server import (
     AlertmanagerServer,
-    Exposition,
     PrometheusServer,
     Webhook,
     closing,
@@ -34,33 +30,8 @@ from tests.integration.prometheus_server import (
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "deploy" / "moments.yaml"
 SINCE = dt.timedelta(hours=12)
-OUTAGE = 400  # payments, all of them failed, in the last minutes
-
-MOLES = """\
-# TYPE cx_mole_active gauge
-cx_mole_active{moment="support-call",segment="all",signal="wait",kind="burn",tier="important"} 1
-# TYPE cx_moles_total counter
-cx_moles_total{moment="support-call",kind="burn",event="popped"} %(n)d
-cx_moles_total{moment="support-call",kind="burn",event="acked"} %(n)d
-cx_moles_total{moment="support-call",kind="burn",event="whacked"} %(n)d
-cx_moles_total{moment="support-call",kind="burn",event="repopped"} %(n)d
-# TYPE cx_mole_detect_seconds histogram
-cx_mole_detect_seconds_bucket{tier="important",le="600"} %(n)d
-cx_mole_detect_seconds_bucket{tier="important",le="+Inf"} %(n)d
-cx_mole_detect_seconds_sum{tier="important"} %(n)d
-cx_mole_detect_seconds_count{tier="important"} %(n)d
-# TYPE cx_mole_whack_seconds histogram
-cx_mole_whack_seconds_bucket{tier="important",le="3600"} %(n)d
-cx_mole_whack_seconds_bucket{tier="important",le="+Inf"} %(n)d
-cx_mole_whack_seconds_sum{tier="important"} %(n)d
-cx_mole_whack_seconds_count{tier="important"} %(n)d
-"""
-
-
-def moles_but(exported: str, n: int) -> str:
-    """The samples of MOLES whose family a worker does not export."""
-    families = re.split(r"^(?=# TYPE )", MOLES % {"n": n}, flags=re.M)
-    return "".join(f for f in families if f and f"# TYPE {f.split()[2]} " not in exported)
+OUTAGE = 400  # events of one moment, all of them failed, in the last minutes
+PAYMENT, CALLBACK, REFUND = "checkout-payment", "support-callback", "returns-refund"
 
 
 def molehill(*arguments: str) -> str:
@@ -72,19 +43,22 @@ def molehill(*arguments: str) -> str:
     return done.stdout
 
 
-def shop_events(now: dt.datetime, since: dt.timedelta) -> Iterator[bytes]:
-    """The shop's events, and a payment outage in the last four minutes, by time."""
-    yield from (value for _, _, value in Shop(now).events(now - since, now))
+def outage(moment: str, end: dt.datetime) -> list[tuple[dt.datetime, bytes]]:
+    """Four minutes in which customers of no segment in particular fail, by time. Each outage has a time of its own:
+    the desk makes one mole of what has one cause."""
+    lines = []
     for i in range(OUTAGE):
-        at = now - dt.timedelta(seconds=240 - 240 * i / OUTAGE)
-        data = {
-            "moment": "checkout-payment",
-            "customer": f"c{i}",
-            "outcome": "failed",
-            "segment": {"region": "north"},
-        }
-        event = {"specversion": "1.0", "id": f"outage-{i}", "source": "test", "type": "cx.touchpoint"}
-        yield json.dumps(event | {"time": at.isoformat(), "data": data}).encode()
+        at = end - dt.timedelta(seconds=240 - 240 * i / OUTAGE)
+        data = {"moment": moment, "customer": f"c{i}", "outcome": "failed"}
+        event = {"specversion": "1.0", "id": f"outage-{moment}-{i}", "source": "test", "type": "cx.touchpoint"}
+        lines.append((at, json.dumps(event | {"time": at.isoformat(), "data": data}).encode()))
+    return lines
+
+
+def shop(now: dt.datetime, since: dt.timedelta, seed: int = 1) -> list[tuple[dt.datetime, bytes]]:
+    """The shop's events up to now, by time."""
+    values = [value for _, _, value in Shop(now, seed).events(now - since, now)]
+    return [(dt.datetime.fromisoformat(json.loads(value)["time"]), value) for value in values]
 
 
 @dataclass
@@ -96,7 +70,27 @@ class World:
     alertmanager: AlertmanagerServer
     webhook: Webhook
     generated: Path
-    emit: Callable[[list[bytes]], None]
+
+    def mole(self, moment: str) -> dict[str, Any]:
+        """The mole of a whole moment, once it is up."""
+
+        def found() -> dict[str, Any] | None:
+            moles = json.loads(self.worker.text("/api/moles"))["moles"]
+            return next(
+                (m for m in moles if (m["moment"], m["segment"]) == (moment, "all") and not m["whacked"]), None
+            )
+
+        try:
+            mole = wait_until(found, 120, f"a mole of {moment}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.worker.text('/api/moles')}") from None
+        assert mole is not None
+        return mole
+
+    def whack(self, moment: str) -> None:
+        """As somebody on call does it."""
+        url = f"{self.worker.url}/api/moles/{self.mole(moment)['id']}/whack"
+        urllib.request.urlopen(urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})).close()
 
 
 @pytest.fixture(scope="module")
@@ -106,41 +100,50 @@ def world(
     require_tools("prometheus", "prometheus-alertmanager")
     home = tmp_path_factory.mktemp("world")
     lab = Lab(kafka, home, CATALOGUE.read_text(), f"world{os.getpid()}")
-    events = home / "events.jsonl"
-
-    def emit(lines: list[bytes]) -> None:
-        events.write_bytes(b"\n".join(lines) + b"\n")
-        topics = [x for name in ("touchpoints", "feedback") for x in (f"--{name}", lab.topics[name])]
-        molehill("emit", "--brokers", kafka.bootstrap, *topics, str(events))
-
-    lines = list(shop_events(dt.datetime.now(dt.UTC), SINCE))
-    emit(lines)
     generated = home / "generated"
+
+    def emit(events: list[tuple[dt.datetime, bytes]]) -> None:
+        file = home / "events.jsonl"
+        file.write_bytes(b"\n".join(value for _, value in sorted(events)) + b"\n")
+        topics = [x for name in ("touchpoints", "feedback") for x in (f"--{name}", lab.topics[name])]
+        molehill("emit", "--brokers", kafka.bootstrap, *topics, str(file))
+
+    now = dt.datetime.now(dt.UTC)
+    history = shop(now, SINCE)
+    history += outage(CALLBACK, now - dt.timedelta(hours=5))
+    history += outage(REFUND, now - dt.timedelta(hours=2))
+    emit(history)
     with contextlib.ExitStack() as stack:
         worker = stack.enter_context(lab.worker)
-        worker.settled(len(lines), partitions=PARTITIONS)
+        worker.settled(len(history), partitions=PARTITIONS)
         webhook = Webhook()
         stack.enter_context(closing(webhook))
         molehill(
             "generate", str(CATALOGUE), "--out", str(generated), "--pager", f"{webhook.url}/page",
             "--tickets", f"{webhook.url}/ticket",
         )  # fmt: skip
-        exported = worker.text()
-        beside = Exposition(moles_but(exported, 1))
         alertmanager = AlertmanagerServer(home / "am", generated / "alertmanager" / "alertmanager.yml")
+        stack.enter_context(closing(alertmanager))
         prometheus = PrometheusServer(
             home / "prom",
-            [worker.url.removeprefix("http://"), beside.target],
+            [worker.url.removeprefix("http://")],
             generated / "prometheus" / "*.rules.yml",
             alertmanager.url.removeprefix("http://"),
         )
-        stack.enter_context(closing(beside, alertmanager, prometheus))
+        stack.enter_context(closing(prometheus))
         wait_until(lambda: prometheus.has("moment:cx_moment_info:one"), 60, "the first evaluation")
-        beside.text = moles_but(exported, 5)
+        world = World(worker, prometheus, alertmanager, webhook, generated)
+        # What counts up is seen to do so only from here on.
         now = dt.datetime.now(dt.UTC)
-        emit([value for _, _, value in Shop(now, seed=2).events(now - dt.timedelta(minutes=10), now)])
-        wait_until(lambda: prometheus.has("sum(increase(molehill_received_total[2m])) > 0"), 60, "new events")
-        yield World(worker, prometheus, alertmanager, webhook, generated, emit)
+        emit(shop(now, dt.timedelta(minutes=10), seed=2) + outage(PAYMENT, now))
+        world.whack(CALLBACK)
+        world.mole(REFUND)  # stays
+        world.mole(PAYMENT)
+        up = f'cx_mole_active{{moment="{PAYMENT}",segment="all"}}'
+        wait_until(lambda: prometheus.has(up), 60, "the mole, scraped")
+        for counted in ("molehill_received_total", "cx_mole_detect_seconds_count", "cx_mole_whack_seconds_count"):
+            wait_until(lambda c=counted: prometheus.has(f"sum(increase({c}[10m])) > 0"), 60, counted)  # type: ignore[misc]
+        yield world
 
 
 def selectors(expr: str) -> set[str]:
@@ -223,18 +226,15 @@ def test_every_variable_and_annotation_finds_values(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_an_outage_becomes_one_page_with_its_numbers_and_a_dead_pipeline_mutes_the_rest(world: World) -> None:
-    def fired() -> list[dict[str, Any]]:
-        return [
-            a
-            for a in world.prometheus.alerts()
-            if a["labels"]["alertname"] == "CxBurnFast" and a["state"] == "firing"
-        ]
+def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_that_mutes_the_rest(
+    world: World,
+) -> None:
+    def pages() -> list[list[str]]:
+        return [names for names in world.webhook.names("/page") if names]
 
-    wait_until(fired, 300, "the burn alert of the outage")
-    (alert,) = (
-        a for a in fired() if a["labels"]["moment"] == "checkout-payment" and a["labels"]["signal"] == "outcome"
-    )
+    wait_until(pages, 60, "the page")
+    (first,) = (message for where, message in world.webhook.told if where == "/page")
+    (alert,) = first["alerts"]
     labels = {
         "tier": "game-over",
         "severity": "page",
@@ -243,20 +243,35 @@ def test_an_outage_becomes_one_page_with_its_numbers_and_a_dead_pipeline_mutes_t
         "component": "customers",
     }
     assert labels.items() <= alert["labels"].items()
-    assert "instance" not in alert["labels"]
+    assert (alert["labels"]["alertname"], alert["labels"]["moment"]) == ("CxMole", PAYMENT)
+    assert not {"instance", "job"} & set(alert["labels"])
     texts = alert["annotations"]
-    assert texts["summary"].startswith("Pay for the order: ")
+    assert texts["summary"] == "Pay for the order: customers are hurt (outcome, burn)"
     assert re.search(r"\b[4-9]\d\d of \d+ went wrong in the last hour", texts["description"]), texts
     assert "objective is 99.5%" in texts["description"]
     assert texts["runbook_url"] == "https://example.com/runbooks/checkout-payment"
-    assert texts["dashboard_url"].endswith("var-moment=checkout-payment&var-segment=all&var-signal=outcome")
+    assert texts["dashboard_url"].endswith(f"var-moment={PAYMENT}&var-segment=all&var-signal=outcome")
     for each in world.prometheus.alerts():
         said = each["annotations"]["summary"] + each["annotations"]["description"]
         assert not re.search(r"no value|<error|[{}?]", said)
 
-    wait_until(lambda: world.webhook.names("/page"), 60, "the page")
-    assert [names for names in world.webhook.names("/page") if "CxSegmentBurn" in names] == []
+    world.whack(PAYMENT)
+
+    def ended() -> bool:
+        return ["CxMole"] in world.webhook.names("/page", "resolved")
+
+    wait_until(ended, 240, "the end of the page")
+    # By then the burn rates of the same harm would have paged, were the mole not known; nothing else has.
+    assert [names for names in pages() if names != ["CxMole"]] == []
+    assert len(pages()) == 1
 
     world.worker.kill()
-    wait_until(lambda: ["MolehillDown"] in world.webhook.names("/page"), 180, "the page about the worker")
-    wait_until(lambda: "CxBurnFast" in world.alertmanager.muted(), 60, "the outage muted")
+    wait_until(lambda: ["MolehillDown"] in pages(), 180, "the page about the worker")
+
+    def muted() -> bool:
+        told = [a for a in world.prometheus.alerts() if a["labels"]["component"] == "customers"]
+        firing = {a["labels"]["alertname"] for a in told if a["state"] == "firing"}
+        return "CxMole" in firing and firing <= world.alertmanager.muted()
+
+    wait_until(muted, 60, "what is said of customers is muted")
+    assert [names for names in pages() if names not in (["CxMole"], ["MolehillDown"])] == []
