@@ -105,9 +105,10 @@ class Backtest:
         return self._advance(self._clock())
 
     def finish(self) -> list[Transition]:
-        """What the last step tells: the clock stands at the latest event."""
+        """What the last step tells. The clock stands at the latest event, as it does after a replay; its own step
+        has not ended."""
         marks = [s.tally.watermark for s in self.sources.values() if s.tally.watermark is not None]
-        return self._advance((max(marks) // (SECOND * BUCKET_S) + 1) * BUCKET_S) if marks else []
+        return self._advance(max(marks) // (SECOND * BUCKET_S) * BUCKET_S) if marks else []
 
     def _run(self) -> None:
         for source in self.sources.values():

@@ -1,0 +1,201 @@
+"""A backtest judges as the live pipeline does, and tells what stock alerts would have done."""
+
+import gzip
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import cli
+from streams import names
+from streams.backtest import Backtest
+from streams.burn import PAIRS
+from streams.desk import Desk
+from streams.detect import Judge
+from streams.events import SECOND
+from streams.moles import Finding, Transition
+from streams.series import Series
+from streams.stock import MINUTE_S, Stock
+from tests.core import BASE_S, Event, Pipeline, Record, answer, body, catalogue, routes, touchpoint
+
+FLIGHTS = Path(__file__).parents[2] / "shared" / "data" / "flights-jan-apr.jsonl.gz"
+HOUR_S = 3600
+
+
+def outage(hours: int = 30, begin: int = 20, end: int = 23) -> list[Event]:
+    """A touchpoint each half minute, an answer each five minutes; all fails from `begin` to `end` (hours)."""
+    out: list[Event] = []
+    for i in range(hours * 120):
+        at = i * 30
+        bad = begin * HOUR_S <= at < end * HOUR_S and i % 3
+        plan = "pro" if i % 4 == 0 else "free"
+        out.append(touchpoint(f"t{i}", at, outcome="failed" if bad else "ok", segment={"plan": plan}))
+        if i % 10 == 0:
+            out.append(answer(f"a{i}", at, score=1 if bad else 5, segment={"plan": plan}))
+    return out
+
+
+def backtest(events: list[Event], batch: int = 1000) -> tuple[Backtest, list[Transition]]:
+    run = Backtest(catalogue())
+    lines = [body(e) for e in events]
+    told = [t for i in range(0, len(lines), batch) for t in run.feed(lines[i : i + batch])]
+    return run, told + run.finish()
+
+
+def live(events: list[Event]) -> list[Finding]:
+    """What the health stage finds in the same events, each topic being one topic-partition."""
+    sources: dict[tuple[str, int], list[Record]] = {(names.TOUCHPOINTS, 0): [], (names.FEEDBACK, 0): []}
+    for e in events:
+        topic = names.TOUCHPOINTS if e["type"] == names.TOUCHPOINT else names.FEEDBACK
+        records = sources[topic, 0]
+        records.append(Record(len(records), body(e)))
+    pipeline = Pipeline(routes(1), sources)
+    pipeline.finish()
+    pipeline.frontier(idle=True)
+    (health,) = pipeline.healths()
+    while health.judging.advance(health.clock.now // SECOND):
+        pass
+    return health.judging.take()
+
+
+def test_an_outage_is_one_mole_in_both_signals() -> None:
+    run, told = backtest(outage())
+    assert [t.event for t in told if t.notify] == ["popped"]
+    mole = told[-1].mole
+    assert (mole.moment, mole.signal, mole.segment) == ("pay", "outcome", "all")
+    assert 0 <= mole.first_harm.timestamp() - BASE_S - 20 * HOUR_S <= 60
+    assert mole.popped.timestamp() - BASE_S < 20.3 * HOUR_S
+    assert run.received == run.accepted == len(outage())
+
+
+def test_a_backtest_finds_what_the_live_pipeline_finds() -> None:
+    events = outage()
+    found = live(events)
+    assert any(f.event == "up" for f in found)
+    desk = Desk(catalogue())
+    by_step: defaultdict[int, list[Finding]] = defaultdict(list)
+    for f in found:
+        by_step[f.at].append(f)
+    told = [t for at, some in sorted(by_step.items()) for t in desk.advance(at, some)]
+    assert told == backtest(events)[1]
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(1, 3000), st.randoms(use_true_random=False))
+def test_where_the_file_is_cut_and_what_comes_twice_does_not_matter(batch: int, r: object) -> None:
+    events = outage()
+    twice = [x for i, e in enumerate(events) for x in ([e, e] if i % 7 == 0 else [e])]
+    run, told = backtest(twice, batch)
+    assert told == backtest(events)[1]
+    assert run.duplicates == len(twice) - len(events)
+
+
+def test_lines_that_are_no_events_count_nowhere() -> None:
+    run = Backtest(catalogue())
+    run.feed([b"{", body(touchpoint()), body({**touchpoint("2"), "type": "x"}), body(answer(score=9))])
+    assert run.refused == {"bad_json": 1, "unknown_type": 1, "bad_field": 1}
+    assert (run.received, run.accepted) == (4, 1)
+
+
+def test_what_is_late_is_judged_when_it_arrives() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Spy(Judge):
+        def step_rows(self, at: int, rows: Iterable[tuple[Series, int, int]]) -> list[Finding]:
+            rows = list(rows)
+            seen.extend((at - BASE_S, n) for s, n, _ in rows if s.segment == "all" and s.signal == "outcome")
+            return super().step_rows(at, rows)
+
+    run = Backtest(catalogue())
+    run.judges["pay"] = Spy(run.catalogue, "pay")
+    run.feed([body(touchpoint(str(i), at)) for i, at in enumerate((5, 25, 6, 7, 45, 51))])
+    run.finish()
+    assert seen == [(10, 1), (30, 3), (50, 1)]
+    #    0    10    20    30    40    50
+    #    |--5--|-----|-25--|-----|-45--|-51   6 and 7 came after 25; the last step has not ended
+
+
+# Stock alerts
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
+def test_stock_alerts_fire_where_both_windows_of_a_pair_are_above_its_factor(
+    cells: list[tuple[int, int, int]],
+) -> None:
+    period, objective = 30 * 86_400.0, 0.99
+    stock, minute, events = Stock(period), 1_000_000, []
+    for wait, good, bad in cells:
+        minute += wait
+        if good + bad:
+            stock.add(("m", "all", "outcome"), minute * MINUTE_S + 10, good + bad, bad)
+            events.append((minute, good + bad, bad))
+    if not events:
+        return
+    truth = []
+    for now in range(events[0][0], events[-1][0] + 1):
+        for pair in PAIRS:
+            above = []
+            for window in (pair.long_s, pair.short_s):
+                inside = [(n, b) for at, n, b in events if now - window // 60 < at <= now]
+                n, b = sum(n for n, _ in inside), sum(b for _, b in inside)
+                above.append(n > 0 and b / n > pair.share * period / pair.long_s * (1 - objective) + 1e-12)
+            if all(above):
+                truth.append(now)
+                break
+    found = stock.episodes(("m", "all", "outcome"), objective)
+    starts = [t for i, t in enumerate(truth) if i == 0 or t - truth[i - 1] > 60]
+    assert [e.begin for e in found] == [(t + 1) * MINUTE_S for t in starts]
+
+
+# The command
+
+CATALOGUE = """
+apiVersion: molehill/v1
+kind: Catalogue
+metadata: {name: shop}
+segments: {plan: {values: [free, pro]}}
+moments:
+  pay: {title: Pay, tier: game-over, signals: {outcome: {objective: 99%}}}
+"""
+
+
+def test_the_command_prints_a_mole_a_line_and_a_summary(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CATALOGUE)
+    with gzip.open(tmp_path / "events.jsonl.gz", "wb") as file:
+        file.write(b"\n".join(body(e) for e in outage()))
+    arguments = ["backtest", str(tmp_path / "events.jsonl.gz"), "--catalogue", str(tmp_path / "c.yaml")]
+    done = CliRunner().invoke(cli.cli, [*arguments, "--against", "stock"])
+    assert done.exit_code == 0
+    (mole,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert mole["id"].startswith("pay.outcome.")
+    assert "1 moles" in done.stderr
+    assert "stock burn-rate alerts on `all`: found 1 of these 1 moles" in done.stderr
+
+
+def test_the_command_needs_a_catalogue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("MOLEHILL_CATALOGUE", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["backtest", "-"])
+    assert ended.value.code == 2
+    assert "--catalogue" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FLIGHTS.exists(), reason=f"{FLIGHTS} is missing")
+def test_the_flights_reach_the_bars_of_issue_5() -> None:
+    from streams.catalogue import parse
+    from tests.bench.moles import AIRPORT
+
+    run = Backtest(parse(AIRPORT, "flights.yaml"))
+    lines = gzip.decompress(FLIGHTS.read_bytes()).splitlines()
+    told = [t for i in range(0, len(lines), 4096) for t in run.feed(lines[i : i + 4096])] + run.finish()
+    moles = {t.mole.id: t.mole for t in told}
+    assert len(moles) / (119 / 7) <= 2.5
+    carriers = [m for m in moles.values() if f"{m.popped:%m%d%H}" < "041619" and f"{m.popped:%m%d}" == "0416"]
+    assert any({"carrier=AA", "carrier=MQ"} & {c.segment for c in m.contributors[:3]} for m in carriers)
