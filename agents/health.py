@@ -61,7 +61,7 @@ class HealthStage:
         for tp in sorted(assigned):
             if tp.topic != self.settings.tallies:
                 continue
-            health = Health(self.routes, tp.partition, 2 * self.routes.partitions)
+            health = Health(self.routes, tp.partition, len(self.routes.sources) * self.routes.partitions)
             snapshots = Snapshots(self.app, self.settings.snapshots, tp.partition, self.settings.nonce)
             health.judging.on = self.settings.judging
             blob = snapshots.load(self.table.data.take(tp.partition))

@@ -330,8 +330,9 @@ class BatchConsumer(driver.Consumer):
     def progress(self, tp: TP) -> tuple[int | None, int | None]:
         """Position and end offset of an assigned partition; None where no fetch has told yet.
 
-        Upstream's `highwater` is a lookup that fails for a partition that has just gone, and counts records of open
-        transactions that `read_committed` cannot read yet (no thread found).
+        The position is where the next batch to be handed out begins: aiokafka's own is past records that have been
+        fetched and still linger, which are lag. Upstream's `highwater` is a lookup that fails for a partition that
+        has just gone, and counts records of open transactions that `read_committed` cannot read (no thread found).
         """
         consumer: Any = self._thread._consumer
         assignment = consumer._subscription.subscription and consumer._subscription.subscription.assignment
@@ -339,7 +340,7 @@ class BatchConsumer(driver.Consumer):
             return None, None
         state = assignment.state_value(tp)
         ends = [e for e in (state.highwater, state.lso) if e is not None and e >= 0]
-        return (state.position if state.has_valid_position else None), min(ends, default=None)
+        return self.expected.get(tp), min(ends, default=None)
 
 
 class BatchTransport(driver.Transport):

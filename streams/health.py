@@ -125,7 +125,7 @@ class Health:
         if isinstance(message, Frontier):
             self.workers[message.worker] = message.turn
             for topic, partition, watermark, idle in message.sources:
-                self.clock.report((topic, partition), Progress(watermark, idle))
+                self._report((topic, partition), Progress(watermark, idle))
             self._advance(message.wall)
             return
         source = (message.topic, message.partition)
@@ -145,8 +145,13 @@ class Health:
         known.parts = {f: p for f, p in known.parts.items() if p and p[0].to > known.to}
         known.closed = max(known.closed, message.floor // BUCKET)
         known.cells.evict(known.closed)
-        self.clock.report(source, Progress(message.watermark, idle=False))
+        self._report(source, Progress(message.watermark, idle=False))
         self._advance()
+
+    def _report(self, source: Source, progress: Progress) -> None:
+        """To the clock; it does not wait for a topic that the catalogue has mapped once and maps no more."""
+        if source[0] in self.routes.sources:
+            self.clock.report(source, progress)
 
     @property
     def whole(self) -> bool:
@@ -230,7 +235,7 @@ class Health:
                 known.parts[parts[0].flush] = parts
         self.clock.now = old.now
         for topic, partition, watermark, idle in old.clock:
-            self.clock.report((topic, partition), Progress(watermark, idle))
+            self._report((topic, partition), Progress(watermark, idle))
         self.windows.advance(old.now)
         kept = {resolution: cells for resolution, *cells in old.rings}
         for ring in self.windows.rings:

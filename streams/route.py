@@ -56,6 +56,7 @@ class Routes:
     def __init__(self, catalogue: Catalogue, partitions: int) -> None:
         self.catalogue = catalogue
         self.partitions = partitions
+        self.sources = {names.TOUCHPOINTS, names.FEEDBACK, *(s.topic for s in catalogue.sources)}
         self.fingerprint = f"{zlib.crc32(repr((catalogue, partitions)).encode()):08x}"
         self.unknown = {s: Signal(s, catalogue.discovered.objective, None, None) for s in DISCOVERED}
 

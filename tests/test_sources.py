@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from streams import names
 from streams.catalogue import Catalogue, notes, parse
 from streams.errors import CatalogueError
-from streams.events import Answer, Reader, Rejection, Survey, Touchpoint
+from streams.events import SECOND, Answer, Reader, Rejection, Survey, Touchpoint
+from streams.health import Health
 from streams.mapping import Mapper
 from streams.route import Routes
 from streams.tally import Tally
+from streams.wire import Frontier, encode
 
 HEAD = """\
 apiVersion: molehill/v1
@@ -323,6 +325,27 @@ def test_a_mapped_topic_is_conserved_wherever_its_batches_are_cut(kinds: list[in
     assert tally.received == tally.accepted + tally.duplicates + sum(tally.rejected.values())
     assert tally.offset == len(kinds) - 1
     assert tally.run(records, 2 * 10**15) == []
+
+
+def test_the_clock_waits_for_a_mapped_topic_and_no_more_once_the_catalogue_drops_it() -> None:
+    mapped, plain = (Routes(parse(HEAD + text, "m"), 1) for text in (ORDERS, ""))
+    assert (len(mapped.sources), len(plain.sources)) == (3, 2)
+    ours: list[tuple[str, int, int | None, bool]] = [
+        (names.TOUCHPOINTS, 0, 900 * SECOND, False),
+        (names.FEEDBACK, 0, 800 * SECOND, False),
+    ]
+    log = [
+        encode(Frontier("w", 10**9 * SECOND, [*ours, ("shop.orders", 0, 700 * SECOND, False)], 1)),
+        encode(Frontier("w", 10**9 * SECOND, ours, 2)),
+    ]
+    health = Health(mapped, 0, len(mapped.sources))
+    for offset, message in enumerate(log):
+        health.apply(offset, message)
+    assert health.clock.now == 700 * SECOND
+    later = Health(plain, 0, len(plain.sources))
+    later.restore(health.snapshot())
+    later.apply(2, log[1])
+    assert later.clock.now == 800 * SECOND
 
 
 # --- the section of the catalogue -----------------------------------------------------------------------

@@ -71,9 +71,9 @@ def test_a_healthy_application_is_ok_in_every_check(kafka: KafkaServer, tmp_path
         sent = lab.send([event(n, MOMENTS[n % 3], segment={"state": "SP"}) for n in range(99)])
         worker.settled(sent)
         wait_until(
-            lambda: not any(worker.samples("molehill_lag_events")["molehill_lag_events"].values()), 30, "no lag"
+            lambda: not any(worker.samples("molehill_lag_events")["molehill_lag_events"].values()), 120, "no lag"
         )
-        wait_until(lambda: doctor(lab)[1]["lag APP"]["status"] == "ok", 60, "commits")
+        wait_until(lambda: doctor(lab)[1]["lag APP"]["status"] == "ok", 120, "commits")
         code, found = doctor(lab, "--worker", worker.url, "--probe")
         assert {check: f for check, f in found.items() if f["status"] != "ok"} == {}
         assert code == 0
@@ -89,7 +89,7 @@ def test_a_healthy_application_is_ok_in_every_check(kafka: KafkaServer, tmp_path
         assert "checkuot (did you mean checkout?)" in later["moments"]["what"]
         url = worker.url
     # A killed static member is one until its session ends.
-    wait_until(lambda: doctor(lab)[1]["lag APP"]["status"] == "fail", 60, "the group to be empty")
+    wait_until(lambda: doctor(lab)[1]["lag APP"]["status"] == "fail", 120, "the group to be empty")
     code, found = doctor(lab, "--worker", url)
     assert code == 1
     assert statuses(found, "fail") == {"lag APP", "worker"}

@@ -129,7 +129,7 @@ def test_a_mapped_topic_is_counted_exactly_through_a_kill_and_beside_molehills_o
     totals, became = truth(records)
     send(kafka, topic, records[: len(records) // 2])
     with lab.worker as worker:
-        wait_until(lambda: counts(worker, "received", topic) > 0, 60, "the first records")
+        wait_until(lambda: counts(worker, "received", topic) > 0, 120, "the first records")
         worker.kill()
         send(kafka, topic, records[len(records) // 2 :])
         own = [("touchpoints", b"c", event(n, moment="checkout"), STRUCTURED) for n in range(10)]
@@ -143,7 +143,7 @@ def test_a_mapped_topic_is_counted_exactly_through_a_kill_and_beside_molehills_o
         assert counts(worker, "rejected", topic) == became["rejected"] > 0
         assert counts(worker, "accepted", topic) == became["received"] - became["duplicate"] - became["rejected"]
         wait_until(
-            lambda: not any(worker.samples("molehill_lag_events")["molehill_lag_events"].values()), 30, "no lag"
+            lambda: not any(worker.samples("molehill_lag_events")["molehill_lag_events"].values()), 120, "no lag"
         )
         letters = lab.read(lab.topics["dead-letters"])
         originals = {(r.partition, r.offset): r for r in lab.read(topic)}
