@@ -14,7 +14,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tests.bench import cost, live, peer, worker
+from tests.bench import cost, live, peer, recovery, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
 from tests.bench.measure import Run, machine
@@ -82,6 +82,8 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 
 @click.command()
+@click.argument("what", type=click.Choice(["drain", "recovery"]), default="drain")
+@click.option("--records", default=1_000_000, show_default=True, help="recovery: of the long history.")
 @click.option("--rounds", default=3, show_default=True, help="Drains of each load by each variant.")
 @click.option("--events", type=int, help="Of each load. [default: sparse 214,927 (the file), dense 300,000]")
 @click.option("--only", multiple=True, help=f"Loads and variants: {', '.join((*LOADS, *VARIANTS))}.")
@@ -97,17 +99,25 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 )
 @click.option("--keep", is_flag=True, help="Keep the broker's directory, for a look at its logs.")
 def main(
-    rounds: int, events: int | None, only: tuple[str, ...], out: Path | None, idle: bool, latency: int | None,
-    cost_axes: tuple[str, ...], keep: bool,
+    what: str, records: int, rounds: int, events: int | None, only: tuple[str, ...], out: Path | None, idle: bool,
+    latency: int | None, cost_axes: tuple[str, ...], keep: bool,
 ) -> None:  # fmt: skip
-    """Measures molehill against its peers on a real Kafka; exits with 1 where a verified total is wrong."""
+    """Measures molehill on a real Kafka; exits with 1 where a verified total is wrong.
+
+    `drain` (the default): against its peers, a backlog each. `recovery`: how long until a worker that died is exact
+    and consuming again. Example: python -m tests.bench recovery --records 1000000
+    """
     result: dict[str, Any] = {"machine": machine()}
     home = Path(tempfile.mkdtemp(prefix="molehill-bench-"))
     kafka = KafkaServer(kafka_jars(POM), home)
     kafka.start()
     wrong = False
     try:
-        if cost_axes:
+        if what == "recovery":
+            result["recovery"] = recovery.measure(kafka, home, records, lambda f: console.print(f, highlight=False))
+            console.print(recovery.table(result["recovery"]))
+            wrong = not all(f["exact"] for f in result["recovery"])
+        elif cost_axes:
             axes = tuple(cost.AXES) if "all" in cost_axes else cost_axes
             result["cost"] = cost.measure(kafka, home, axes, console)
             console.print(cost.table(result["cost"]))

@@ -76,7 +76,8 @@ def test_workers_killed_and_started_at_random_change_no_total(kafka: KafkaServer
                 worker.kill()
             else:
                 worker.signal(signal.SIGTERM)
-                assert worker.ended() == 0, worker.said()
+                code = worker.ended()  # before it could ask for the signal, it has begun nothing
+                assert code == 0 or (code == -signal.SIGTERM and not worker.found()), worker.said()
             time.sleep(rng.uniform(0.2, 4))
         for worker in workers:
             if not worker.running:
