@@ -55,6 +55,9 @@ class Group(msgspec.Struct):
     pattern_of_day: list[float] = []  # of the running day's hours
     allowed: float = 0.0  # see `evidence.allow`
     allowed_segment: float = 0.0
+    now_at: int = -1  # the step in which the next two were summed
+    now_b: int = 0  # bad events of `all` in the last hour, and those that were expected
+    now_e: float = 0.0
     prior: float = 0.0  # events that the moment's own variation is worth against what its last hour says
 
     @property

@@ -155,7 +155,7 @@ class Judge:
         if s.hour != hour:
             if group.all.hour != hour:
                 evidence.refresh(group, group.all, hour)
-            if s.hour != hour:
+            if s.segment != names.ALL:
                 evidence.refresh(group, s, hour)
         if evidence.weigh(group, s, at - STEP_S, n, bad):
             suspects.append(s)

@@ -19,12 +19,11 @@ from streams.intervals import Z
 from streams.series import MEMORY_S, RATIOS, WEEK_HOURS, Series
 
 QUIET_WEEKS: Final = 52.0
-"""The false moles that one accepts: at most one a moment and year, 1.9 in 100 moment-weeks."""
+"""The false moles that one accepts: by the bound one a moment and year; the bound is not tight, see the bench."""
 MIN_BAD: Final = 3
 """Design: fewer bad events are an anecdote."""
 _LN: Final = tuple(math.log(r) for r in RATIOS)
 _K: Final = range(len(RATIOS))
-_LN0: Final = _LN[0]
 
 
 def wilson_low(bad: float, n: float) -> float:
@@ -64,20 +63,23 @@ def refresh(group: Group, s: Series, hour: int) -> None:
     s.limits = [allowed + ln - cost for ln, cost in zip(_LN, s.costs, strict=True)]
 
 
-def rest_now(group: Group, s: Series) -> float:
+def rest_now(group: Group, s: Series, start: int) -> float:
     """How much worse than expected the rest of the moment is in this hour: 1 or more."""
-    whole = group.all
-    if s.alone or whole.block != s.block:
-        return 1.0
-    wn, wb = whole.last_hour()
+    if group.now_at != start:
+        whole = group.all
+        n, b = whole.last_hour()
+        group.now_at, group.now_b, group.now_e = start, b, n * whole.p
     n, b = s.last_hour()
-    return max(1.0, (group.prior + max(0, wb - b)) / (group.prior + max(0.0, wn * whole.p - n * s.p)))
+    rest_b, rest_e = group.now_b - b, group.now_e - n * s.p
+    if rest_b <= rest_e or rest_b <= 0:
+        return 1.0
+    return (group.prior + rest_b) / (group.prior + (rest_e if rest_e > 0 else 0.0))
 
 
 def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
     """Adds a step's n events to the scores; whether one of them is at its limit. `start`: of the step."""
     costs, scores = s.costs, s.scores
-    if s.segment != names.ALL and (rest := rest_now(group, s)) > 1.0:
+    if s.segment != names.ALL and not s.alone and (rest := rest_now(group, s, start)) > 1.0:
         odds = s.odds * rest
         p0 = odds / (1 + odds)
         costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
