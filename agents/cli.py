@@ -107,6 +107,7 @@ def check(file: str) -> None:
     """
     from agents.files import read_catalogue
     from streams import catalogue as catalogues
+    from streams import cost
 
     catalogue = read_catalogue(file)
     count = len(catalogue.moments)
@@ -119,8 +120,9 @@ def check(file: str) -> None:
         for d in catalogue.dimensions.values()
     ]
     click.echo(f"  {'dimensions:':<12}{', '.join(shown) or 'none'}")
-    reach = f"{catalogues.samples(catalogue):,} of signals at most, all workers together; scores and waits on top"
-    click.echo(f"  {'samples:':<12}{reach}")
+    found = cost.by_kind(catalogue)
+    parts = ", ".join(f"{kind} {n:,}" for kind, n in found.items())
+    click.echo(f"  {'samples:':<12}{sum(found.values()):,} at most, all workers together: {parts}")
     for note in catalogues.notes(catalogue):
         click.echo(f"note: {note}", err=True)
 

@@ -7,12 +7,12 @@ expected. Times are in seconds, objectives are shares in (0, 1).
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from fractions import Fraction
-from urllib.parse import urlsplit
 
 from streams import catalogue_yaml as located
+from streams.catalogue_values import DAY, HOUR, budget_period, catalogue_name, duration, objective, url
 from streams.catalogue_yaml import Spot, Wrong, label, nearest, number, one_of, whole
 from streams.errors import CatalogueError
+from streams.events import SCALES
 from streams.sources import Source
 from streams.sources_yaml import SEGMENT, read_sources
 
@@ -24,24 +24,15 @@ SIGNALS = NEEDS + DELIGHT
 TIMED = ("wait", "duration")
 DISCOVERED_SIGNALS = tuple(s for s in SIGNALS if s not in TIMED)
 """What a moment that nobody declared is measured by: `within` has no sensible default, the rest has."""
-SCALES = {"csat": (1, 5, 4), "nps": (0, 10, 9), "ces": (1, 7, 5)}
-SCALES |= {"rating": (1, 5, 4), "sentiment": (-1, 1, 0)}
-"""Signal → lowest score, highest score, the score that counts as good where the catalogue does not say."""
+SCORED = tuple(SCALES)
+DEFAULT_GOOD = {"csat": 4.0, "nps": 9.0, "ces": 5.0, "rating": 4.0, "sentiment": 0.0}
+"""Signal → the lowest score that counts as good where the catalogue does not say."""
 OTHER, VOICE = "other", "voice"
 SLUG_EXPECTED = "a name of 1 to 64 lower-case letters, digits and -"
 MAX_LIMIT = 10_000
 
-HOUR, DAY = 3600, 86_400
-MAX_DURATION = 3650 * DAY
-UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(HOUR)}
-UNITS |= {"d": Fraction(DAY), "w": Fraction(7 * DAY)}
-
 _SLUG = re.compile(r"[a-z0-9-]{1,64}")
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIMENSION = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_DURATION = re.compile("".join(rf"(?:[0-9]{{1,15}}(?:\.[0-9]{{1,9}})?{u})?" for u in reversed(UNITS)))
-_PART = re.compile(r"([0-9.]+)([a-z]+)")
-_PERCENT = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) ?%")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,38 +135,6 @@ def notes(catalogue: Catalogue) -> list[str]:
     ]
 
 
-WINDOWS = 7  # 5m 30m 1h 2h 6h 1d 3d
-PER_SERIES = 2 + 2 * WINDOWS + WINDOWS + WINDOWS + 1
-"""cx_events_total and cx_window_events by result, cx_burn_rate_ratio, cx_burn_rate_low_ratio, the budget."""
-
-
-def segments(catalogue: Catalogue) -> int:
-    """How many segments a moment can have: `all`, each dimension's values and its `other`, two voices."""
-    return 1 + sum(d.limit + 1 for d in catalogue.dimensions.values()) + 2
-
-
-def breakdown(catalogue: Catalogue) -> dict[str, int]:
-    """Samples by moment, the discovered ones (with `other`) together, in the order of the catalogue."""
-
-    def of(signals: int) -> int:
-        return segments(catalogue) * signals * PER_SERIES + signals + 1
-
-    parts = {name: of(len(moment.signals)) for name, moment in catalogue.moments.items()}
-    limit = catalogue.discovered.limit
-    parts[f"{OTHER} and up to {limit} discovered"] = (limit + 1) * of(len(DISCOVERED_SIGNALS))
-    return parts
-
-
-def samples(catalogue: Catalogue) -> int:
-    """An upper bound of the catalogue's samples on /metrics, all workers together: per (moment, segment,
-    signal) 31 (2 cx_events_total, 2 x 7 cx_window_events, 7 cx_burn_rate_ratio, 7 cx_burn_rate_low_ratio,
-    1 cx_error_budget_remaining_ratio); per (moment, signal) cx_objective_ratio; per moment cx_moment_info.
-    Segments cost their sum, not their product: a series has one dimension at a time (see `segments`).
-    Discovered moments are counted at their limit, and `other`, with DISCOVERED_SIGNALS.
-    Not in it: scores, NPS, histograms, journeys, moles and a worker's own molehill_* metrics."""
-    return sum(breakdown(catalogue).values())
-
-
 def _catalogue(root: Spot) -> Catalogue:
     f = root.fields(
         ("apiVersion", "kind", "metadata", "moments"),
@@ -190,8 +149,8 @@ def _catalogue(root: Spot) -> Catalogue:
     # Where nothing is discovered, only a declared moment can ever be seen. A faulty moment is declared too.
     declared = {key.text for key, _ in named} if discovered.limit == 0 else None
     return Catalogue(
-        name=f.read("metadata", lambda at: at.fields(("name",)).read("name", _catalogue_name, ""), ""),
-        budget_period=f.read("budget_period", _budget_period, 28.0 * DAY),
+        name=f.read("metadata", lambda at: at.fields(("name",)).read("name", catalogue_name, ""), ""),
+        budget_period=f.read("budget_period", budget_period, 28.0 * DAY),
         allowed_lateness=f.read("allowed_lateness", duration(0, 31 * DAY), 1.0 * HOUR),
         dimensions=f.read("segments", _dimensions, {}),
         discovered=discovered,
@@ -220,7 +179,7 @@ def _moment(at: Spot) -> Moment:
         tier=f.read("tier", one_of(TIERS), TIERS[0]),
         phase=f.read("phase", one_of(PHASES), None),
         owner=f.read("owner", label, None),
-        runbook=f.read("runbook", _url, None),
+        runbook=f.read("runbook", url, None),
         signals=f.read("signals", _signals, {}),
     )
 
@@ -233,15 +192,15 @@ def _signals(at: Spot) -> dict[str, Signal]:
 
 
 def _signal(at: Spot) -> Signal:
-    timed, scale = at.name in TIMED, SCALES.get(at.name)
+    timed, scale = at.name in TIMED, (SCALES | {"sentiment": (-1, 1)}).get(at.name)
     required = ("objective", "within") if timed else ("objective",)
     f = at.fields(required, ("within", "good"), "a mapping such as {objective: 99%}")
     within = f.read("within", duration(), None) if timed else None
     if not timed and "within" in f.spots:
         f.spots["within"].fail(f"no such key: only {' and '.join(TIMED)} are good within a time")
     if scale is None and "good" in f.spots:
-        f.spots["good"].fail(f"no such key: only {', '.join(SCALES)} have a score")
-    good = None if scale is None else f.read("good", number(scale[0], scale[1]), float(scale[2]))
+        f.spots["good"].fail(f"no such key: only {', '.join(DEFAULT_GOOD)} have a score")
+    good = None if scale is None else f.read("good", number(scale[0], scale[1]), DEFAULT_GOOD[at.name])
     return Signal(at.name, f.read("objective", objective, 0.5), within, good)
 
 
@@ -333,65 +292,3 @@ def _moment_fault(name: str) -> str:
 def _check_name(at: Spot, fault: str) -> None:
     if fault:
         at.fail(fault, f"the name {at.name[:64]!r}")
-
-
-def _catalogue_name(at: Spot) -> str:
-    name = label(at)
-    if not _NAME.fullmatch(name):
-        raise Wrong("a name of 1 to 64 letters, digits, ., _ and -")
-    return name
-
-
-def _url(at: Spot) -> str:
-    url = label(at)
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or re.search(r"\s", url):
-        raise Wrong("a URL that begins with http:// or https://")
-    return url
-
-
-def _budget_period(at: Spot) -> float:
-    seconds = duration(3 * DAY, 366 * DAY)(at)
-    if seconds % HOUR:
-        raise Wrong("a whole number of hours, such as 28d or 84h")
-    return seconds
-
-
-def duration(low: int | None = None, high: int = MAX_DURATION) -> Callable[[Spot], float]:
-    """Seconds from `30s`, `1.5h`, `1h30m` (ms s m h d w). Without `low`, anything above nothing."""
-
-    def reader(at: Spot) -> float:
-        value = at.node.text
-        if at.node.kind == "number" or (at.node.kind == "text" and re.fullmatch(r"[0-9.]+", value)):
-            raise Wrong("a duration with its unit, such as 30s, 5m, 24h or 28d", f"{value[:64]} (no unit)")
-        if at.node.kind != "text" or not value or not _DURATION.fullmatch(value):
-            raise Wrong("a duration such as 30s, 5m, 24h or 28d")
-        seconds = sum((Fraction(amount) * UNITS[unit] for amount, unit in _PART.findall(value)), Fraction())
-        if seconds > high or (seconds <= 0 if low is None else seconds < low):
-            least = "more than 0s" if low is None else f"at least {low // DAY}d" if low else "at least 0s"
-            raise Wrong(f"a duration of {least} and at most {high // DAY}d")
-        return float(seconds)
-
-    return reader
-
-
-def objective(at: Spot) -> float:
-    """A share in (0, 1) from a percent string: a bare 0.5 could be half or half a percent."""
-    value = at.node.text
-    if at.node.kind == "number":
-        raise Wrong("a percent sign as well, such as 99.5%", f"{value[:64]} (no %)")
-    match = _PERCENT.fullmatch(value) if at.node.kind == "text" else None
-    if match is None:
-        raise Wrong("a percent such as 99.5%")
-    share = float(match[1] + "e-2")
-    if share > 1:
-        raise Wrong("less than 100%, such as 99.5%")
-    if share == 1:
-        raise Wrong("less than 100%, such as 99.9%: perfection leaves no error budget (Perfection is a myth)")
-    if share <= 0:
-        raise Wrong("more than 0%, such as 99.5%")
-    return share

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from streams import names
-from streams.catalogue import Catalogue, Dimension, Signal
-from streams.signals import DISCOVERED, AnswerKey, wait_bounds
+from streams.catalogue import DISCOVERED_SIGNALS, Catalogue, Dimension, Signal
+from streams.signals import AnswerKey, wait_bounds
 
 MAX_SEGMENT_VALUE = 128  # characters of a label's value; a longer one counts as `other`
 INGEST_FACTOR = 10  # ingest lets through ten times what the owner will admit, and no more
@@ -58,7 +58,7 @@ class Routes:
         self.partitions = partitions
         self.sources = {names.TOUCHPOINTS, names.FEEDBACK, *(s.topic for s in catalogue.sources)}
         self.fingerprint = f"{zlib.crc32(repr((catalogue, partitions)).encode()):08x}"
-        self.unknown = {s: Signal(s, catalogue.discovered.objective, None, None) for s in DISCOVERED}
+        self.unknown = {s: Signal(s, catalogue.discovered.objective, None, None) for s in DISCOVERED_SIGNALS}
 
     def measured(self, moment: str) -> Measured:
         """How a moment is measured, declared or not."""

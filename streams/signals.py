@@ -10,15 +10,9 @@ import datetime as dt
 from bisect import bisect_left
 from typing import Final
 
-from streams.catalogue import Signal
+from streams.catalogue import DEFAULT_GOOD, Signal
 from streams.events import AnswerData, TouchpointData
 
-NEEDS: Final = ("outcome", "need", "wait", "duration", "promise")
-DELIGHT: Final = ("csat", "nps", "ces", "rating", "sentiment", "complaint")
-SIGNALS: Final = NEEDS + DELIGHT
-SCORED: Final = ("csat", "nps", "ces", "rating")
-DISCOVERED: Final = tuple(s for s in SIGNALS if s not in ("wait", "duration"))  # those need a `within`
-DEFAULT_GOOD: Final = {"csat": 4.0, "rating": 4.0, "ces": 5.0, "nps": 9.0, "sentiment": 0.0}
 NPS_BAD: Final = 6.0  # a detractor; up to `good` lies the passive, who is neither
 
 # Buckets of `cx_wait_seconds`; a moment's own `within` is added.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams import names
-from streams.catalogue import Catalogue
+from streams.catalogue import SCORED, Catalogue
 from streams.health import Health
 from streams.intervals import Floats, ratio, wilson_low
-from streams.signals import SCORED, WAIT_SUM, bad, wait_bounds
+from streams.signals import WAIT_SUM, bad, wait_bounds
 from streams.windows import WINDOWS, Ints
 
 Series = tuple[str, str, str]  # moment, segment, signal

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams import catalogue_yaml
+from streams.candidates import COUNTED
 from streams.catalogue import (
     Catalogue,
     ClosedLoop,
@@ -17,13 +19,12 @@ from streams.catalogue import (
     Journey,
     Moment,
     Signal,
-    breakdown,
     notes,
     parse,
-    samples,
-    segments,
 )
+from streams.cost import by_kind, samples, segments
 from streams.errors import CatalogueError, Problem
+from streams.moles import Kind
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "moments.yaml"
 
@@ -575,18 +576,26 @@ def test_samples_add_up_over_segments_and_do_not_multiply() -> None:
     text = HEAD + "discovered: {limit: 0}\n"
     alone = parse(text, "f")
     assert segments(alone) == 3
-    # The moment `other` is there even where nothing is discovered, with nine signals.
-    assert breakdown(alone) == {"pay": 3 * 31 + 1 + 1, "other and up to 0 discovered": 9 * (3 * 31 + 1) + 1}
+    # The moment `other` is there even where nothing is discovered, with nine signals: four of them scores, nps twice.
+    assert by_kind(alone) == {
+        "signals": 3 * 31 + 1 + 1 + 9 * (3 * 31 + 1) + 1,
+        "scores": 3 * 5 * 21,
+        "waits": 0,
+        "moles": 2 * len(get_args(Kind)) * 4,
+    }
     # limit 20 and `other`, two values and `other`.
     cut = parse(text + "segments: {region: {limit: 20}, plan: {values: [free, pro]}}\n", "f")
     assert segments(cut) == 3 + 21 + 3
-    assert breakdown(cut)["pay"] == 27 * 31 + 1 + 1
+    assert by_kind(cut)["signals"] == 27 * 31 + 1 + 1 + 9 * (27 * 31 + 1) + 1
 
 
 def test_samples_of_the_contract_example_count_every_discovered_moment() -> None:
-    declared = 27 * 5 * 31 + 5 + 1
-    discovered = 51 * (27 * 9 * 31 + 9 + 1)
-    assert samples(parse(CONTRACT, "f")) == declared + discovered
+    found = by_kind(parse(CONTRACT, "f"))
+    assert found["signals"] == 27 * 5 * 31 + 5 + 1 + 51 * (27 * 9 * 31 + 9 + 1)
+    assert found["scores"] == 27 * 21 * (1 + 51 * 5)
+    assert found["waits"] == len((1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)) + 3
+    assert found["moles"] == 52 * len(get_args(Kind)) * len(COUNTED)
+    assert samples(parse(CONTRACT, "f")) == sum(found.values())
 
 
 def lines_of(text: str) -> int:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import names
-from streams.signals import DISCOVERED, SIGNALS, WAIT_BUCKETS_S, wait_bounds
+from streams.catalogue import DISCOVERED_SIGNALS, SIGNALS
+from streams.signals import WAIT_BUCKETS_S, wait_bounds
 from streams.tally import Tally
 from tests.core import (
     FAR_MS,
@@ -47,7 +48,7 @@ def says(event: Event, text: str = TEXT) -> set[str]:
 def test_the_signals_are_those_of_the_contract_and_a_discovered_moment_has_all_but_the_timed_ones() -> None:
     needs, delight = "outcome need wait duration promise", "csat nps ces rating sentiment complaint"
     assert list(SIGNALS) == [*needs.split(), *delight.split()]
-    assert set(SIGNALS) - set(DISCOVERED) == {"wait", "duration"}
+    assert set(SIGNALS) - set(DISCOVERED_SIGNALS) == {"wait", "duration"}
 
 
 @pytest.mark.parametrize(
