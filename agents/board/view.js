@@ -21,7 +21,7 @@ export function Board({ state, act }) {
     <main>
       <${Moles} up=${facts.up(moles)} known=${known} state=${state} act=${act} />
       <${Lately} moles=${facts.lately(moles)} state=${state} />
-      <${Moments} tiers=${facts.tiers(moments, moles)} known=${known} state=${state} />
+      <${Moments} tiers=${facts.tiers(moments, moles)} hurt=${new Set(facts.hurt(moles))} known=${known} />
     </main>
     <footer>
       <p>Times are UTC and event time. Burn 1× spends just the error budget; “surely” is the lower 95 % bound.
@@ -93,6 +93,7 @@ function Mole({ mole, state, act }) {
           <p class="badges">
             <span class="tier">${WORDS[mole.tier] ?? mole.tier}</span>
             <span class="state">${mole.state}</span>
+            ${/^https?:\/\//.test(mole.runbook ?? "") && html`<a class="runbook" href=${mole.runbook} rel="noreferrer">Runbook</a>`}
           </p>
           <h3 id=${label}>${title}</h3>
           <p class="what"><code>${mole.moment}</code> · ${mole.signal} · ${KINDS[mole.kind] ?? mole.kind}
@@ -170,7 +171,6 @@ function Buttons({ mole, title, busy, act }) {
           </select>
         </span>`}
       ${can.includes("whack") && button("whack", () => act(mole.id, "whack", {}))}
-      ${/^https?:\/\//.test(mole.runbook ?? "") && html`<a class="runbook" href=${mole.runbook} rel="noreferrer">Runbook</a>`}
     </div>`;
 }
 
@@ -179,9 +179,12 @@ function Lately({ moles, state }) {
   const row = (m) => html`
     <li key=${m.id}>
       <span class=${`dot ${m.tier}`} aria-hidden="true"></span>
-      <p><strong>${state.moments.get(m.moment)?.title ?? m.moment}</strong>
-        ${" "}<span class="unseen">${WORDS[m.tier] ?? m.tier}, </span>whacked <${At} at=${facts.seconds(m.whacked)} now=${state.clock} />,
-        ${" "}after ${facts.span(facts.seconds(m.whacked) - facts.seconds(m.popped))}<br /><small>${m.explain}</small></p>
+      <details>
+        <summary><strong>${state.moments.get(m.moment)?.title ?? m.moment}</strong>
+          ${" "}<span class="unseen">${WORDS[m.tier] ?? m.tier}, </span>whacked <${At} at=${facts.seconds(m.whacked)} now=${state.clock} />,
+          ${" "}after ${facts.span(facts.seconds(m.whacked) - facts.seconds(m.popped))}</summary>
+        <p>${m.explain}</p>
+      </details>
     </li>`;
   return html`
     <section aria-labelledby="lately-title" class="lately">
@@ -193,7 +196,18 @@ function Lately({ moles, state }) {
     </section>`;
 }
 
-function Moments({ tiers, known, state }) {
+// A summary that has not changed is the same object, and so is what was drawn of it: nothing to compare.
+const drawn = new WeakMap();
+
+function moment(summary, hurt) {
+  const before = drawn.get(summary);
+  if (before?.props.hurt === hurt) return before;
+  const now = html`<${Moment} key=${summary.moment} moment=${summary} hurt=${hurt} />`;
+  drawn.set(summary, now);
+  return now;
+}
+
+function Moments({ tiers, hurt, known }) {
   return html`
     <section aria-labelledby="moments-title">
       <h2 id="moments-title">Moments</h2>
@@ -201,17 +215,17 @@ function Moments({ tiers, known, state }) {
       ${tiers.map(([tier, moments]) => html`
         <section key=${tier} aria-labelledby=${`tier-${tier}`} class=${`group ${tier}`}>
           <h3 id=${`tier-${tier}`}>${WORDS[tier]} <small>${moments.length}</small></h3>
-          <ul class="moments">${moments.map((m) => html`<${Moment} key=${m.moment} moment=${m} />`)}</ul>
+          <ul class="moments">${moments.map((m) => moment(m, hurt.has(m.moment)))}</ul>
         </section>`)}
     </section>`;
 }
 
-function Moment({ moment }) {
+function Moment({ moment, hurt }) {
   const about = [moment.declared ? moment.phase : "nobody declared it", moment.owner].filter(Boolean);
   return html`
     <li>
-      <article class=${`moment${moment.hurt ? " hurt" : ""}`} aria-labelledby=${`moment-${moment.moment}`}>
-        <h4 id=${`moment-${moment.moment}`}>${moment.title} ${moment.hurt && html`<span class="up">mole</span>`}</h4>
+      <article class=${`moment${hurt ? " hurt" : ""}`} aria-labelledby=${`moment-${moment.moment}`}>
+        <h4 id=${`moment-${moment.moment}`}>${moment.title} ${hurt && html`<span class="up">mole</span>`}</h4>
         <p class="what"><code>${moment.moment}</code>${about.map((x) => ` · ${x}`)}</p>
         ${moment.signals.length > 0 && html`
           <table>

@@ -193,7 +193,7 @@ def many_moments() -> str:
 
 
 def test_two_hundred_moments_are_shown_and_no_text_in_them_becomes_markup(
-    kafka: KafkaServer, tmp_path: Path, browser: Browser, axe: str
+    kafka: KafkaServer, tmp_path: Path, browser: Browser
 ) -> None:
     lab = Lab(kafka, tmp_path, many_moments(), "board-many")
     events = [
@@ -223,7 +223,6 @@ def test_two_hundred_moments_are_shown_and_no_text_in_them_becomes_markup(
         first.get_by_text("Worst segments").click()
         expect(first.get_by_text(f"region={HOSTILE}").first).to_be_visible()
         assert page.evaluate("document.querySelectorAll('img, #board script').length") == 0
-        assert faults_by_axe(page, axe) == []
         own = [url for url in watched.requests if not url.startswith("data:")]
         assert len(own) <= 10, "few requests, so that it is there at once"
         watched.assert_strict()
