@@ -4,6 +4,11 @@ The good case is one pass of msgspec over the bytes (`Reader.decode`). Only wher
 holds what msgspec skips over unread (escapes, bytes beyond ASCII), `Reader.read` looks again, slowly and in the
 contract's order: size, JSON, envelope, type, fields. Source of the rules: CloudEvents 1.0, its JSON format and
 its Kafka protocol binding; RFC 3339; the contract.
+
+Decided, where the rules leave room or the decoder is milder than they are: a time may have a blank or a `t` for its
+T (a note of RFC 3339 allows it), and `+0000` for `+00:00` (it does not; what is meant is clear, and to refuse it
+would take a second look at each event). A number that no double holds (1e999) is refused where it is a field's, and
+ignored with the rest where nobody reads it.
 """
 
 import datetime as dt

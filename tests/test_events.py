@@ -321,3 +321,17 @@ def test_microseconds_are_exact_in_any_zone(naive: datetime, offset_min: int) ->
     else:
         found = Reader(names.TOUCHPOINTS).read(body({**touchpoint(), "time": text}), ())
         assert micros(found.time) == expected * 1_000_000 + naive.microsecond
+
+
+@pytest.mark.parametrize("time", ["2026-01-01T00:00:00+0000", "2026-01-01 00:00:00Z", "2026-01-01t00:00:00z"])
+def test_both_ways_of_reading_take_a_time_that_is_clear_though_not_quite_by_the_book(time: str) -> None:
+    value = body({**touchpoint(), "time": time})
+    reader = Reader(names.TOUCHPOINTS)
+    assert reader.decode(value).time == reader.read(value, ()).time == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_number_beyond_a_double_is_ignored_where_nobody_reads_it() -> None:
+    value = body(touchpoint()).replace(b'"moment"', b'"nobody-reads": 1e999, "moment"')
+    assert b"1e999" in value
+    reader = Reader(names.TOUCHPOINTS)
+    assert reader.decode(value) == reader.read(value, ())

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -365,6 +366,12 @@ def test_the_sources_that_the_docstring_shows_are_valid() -> None:
     text = sources.__doc__.split("\n\n")[2]
     assert "sources:" in text
     assert parse(HEAD + text.replace("\n    ", "\n")[4:] + "\n", "m").sources[0].rules[0].name == "paid"
+
+
+def test_the_sources_of_the_readme_are_valid() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    text = next(x for x in readme.split("```") if x.startswith("yaml\nsources:")).removeprefix("yaml\n")
+    assert parse(HEAD + text, "m").sources[0].rules[0].type == names.TOUCHPOINT
 
 
 def test_all_problems_come_at_once_each_with_its_line() -> None:
