@@ -229,26 +229,26 @@ class Backtest:
 
     def _rows(self, codes: dict[Code, int]) -> Iterator[tuple[Judge, list[Row]]]:
         """A step's rows by judge, each series once."""
-        if len(codes) == 1:
-            ((code, n),) = codes.items()
-            if n == 1 and code.sign == 1:
-                yield code.judge, code.rows
-                return
-        by: dict[str, dict[int, list[int]]] = {}
-        series: dict[int, Series] = {}
-        judges: dict[str, Judge] = {}
-        for code, count in codes.items():
-            mine = by.setdefault(code.judge.moment, {})
-            judges[code.judge.moment] = code.judge
-            signed = count * code.sign
-            for s, n, bad in code.rows:
-                key = id(s)
-                cell = mine.get(key)
-                if cell is None:
-                    series[key] = s
-                    mine[key] = [n * signed, bad * signed]
-                else:
-                    cell[0] += n * signed
-                    cell[1] += bad * signed
-        for moment in sorted(by):
-            yield judges[moment], [(series[k], n, bad) for k, (n, bad) in by[moment].items() if n > 0]
+        by: dict[str, list[tuple[Code, int]]] = {}
+        for code, n in codes.items():
+            by.setdefault(code.judge.moment, []).append((code, n))
+        for moment in sorted(by) if len(by) > 1 else by:
+            some = by[moment]
+            code, n = some[0]
+            yield code.judge, code.rows if len(some) == 1 and n == code.sign == 1 else _merged(some)
+
+
+def _merged(codes: list[tuple[Code, int]]) -> list[Row]:
+    series: dict[int, Series] = {}
+    cells: dict[int, list[int]] = {}
+    for code, count in codes:
+        signed = count * code.sign
+        for s, n, bad in code.rows:
+            cell = cells.get(id(s))
+            if cell is None:
+                series[id(s)] = s
+                cells[id(s)] = [n * signed, bad * signed]
+            else:
+                cell[0] += n * signed
+                cell[1] += bad * signed
+    return [(series[k], n, bad) for k, (n, bad) in cells.items() if n > 0]

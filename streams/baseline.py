@@ -1,6 +1,6 @@
 """What is ordinary for a series: the bad share that an hour of the week expects, and how much days differ.
 
-Learnt once a day with the budget period as half-life, from the hours that no case covers: a mole does not teach
+Learnt once a day, with the budget period as half-life, from the hours that no case covers: a mole does not teach
 that broken is normal. Two exceptions keep it from never learning at all: the first week (who has no past cannot
 be judged by it), and a case that has been up for a whole budget period, which is what that series is now.
 """
@@ -30,6 +30,7 @@ WARM_DAYS: Final = 3
 """Days before variation is learnt: earlier expectations are mostly the prior, and differ from it, not by day."""
 LOWEST, HIGHEST = 1e-4, 0.98  # an expectation is never nought or sure
 
+WEEK_DAYS: Final = 7
 _DAY0, _WHOLE = WEEK_HOURS, WEEK_HOURS + HOURS  # where `all` keeps its hours of the day, and everything
 
 
@@ -53,6 +54,8 @@ class Group(msgspec.Struct):
     busy: list[bool] = []  # whether it is no idle hour
     pattern: list[float] = []  # how an hour of the week differs from its hour of the day; 0 in an idle one
     pattern_of_day: list[float] = []  # of the running day's hours
+    quiet_limit: float = 0.0  # see `silence.limits`
+    quiet_limit_segment: float = 0.0
     allowed: float = 0.0  # see `evidence.allow`
     allowed_segment: float = 0.0
     now_at: int = -1  # the step in which the next two were summed
@@ -111,11 +114,16 @@ def slots(s: Series) -> int:
     return _WHOLE + 1 if s.segment == names.ALL or s.segment.startswith("voice=") else HOURS
 
 
+def faded(group: Group, half_life_days: float) -> float:
+    """What is left of the past from one day to the next: it is forgotten once a week, a week at a time."""
+    return 0.5 ** (WEEK_DAYS / half_life_days) if group.age % WEEK_DAYS == WEEK_DAYS - 1 else 1.0
+
+
 def learn(
     group: Group, day_end: int, half_life_days: float, hours_of: Hours, covered: dict[str, list[tuple[int, int]]]
 ) -> None:
     """Takes the day that ends at `day_end`. `covered`: segment → spans (unix seconds) that are not to be learnt."""
-    fade = 0.5 ** (1 / half_life_days)
+    fade = faded(group, half_life_days)
     group.pool_n *= fade
     group.pool_d *= fade
     group.days = group.days * fade + 1
@@ -130,8 +138,9 @@ def learn(
     for name in sorted(group.series, key=lambda x: (x != names.ALL, x)):
         s = group.series[name]
         wide = slots(s) > HOURS
-        s.slots_n = [x * fade for x in s.slots_n]
-        s.slots_b = [x * fade for x in s.slots_b]
+        if fade < 1:
+            s.slots_n = [x * fade for x in s.slots_n]
+            s.slots_b = [x * fade for x in s.slots_b]
         s.ratio_b, s.ratio_e, s.volume = s.ratio_b * fade, s.ratio_e * fade, s.volume * fade
         s.spread_n, s.spread_d, s.days = s.spread_n * fade, s.spread_d * fade, s.days * fade + 1
         hours = hours_of[name]

@@ -452,7 +452,7 @@ class Judge:
         n = s.quiet_n
         if not n:
             return
-        mean = silence.between(group, s, s.quiet_at, at) * silence.ordinary(s)
+        mean = silence.between(group, s, s.quiet_at, at) * s.least
         case.recovery = max(0.0, case.recovery + n * math.log(silence.FALL) - mean * (1 - 1 / silence.FALL))
         case.total += n
         s.quiet_n, s.quiet_at = 0, at

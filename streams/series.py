@@ -76,6 +76,7 @@ class Series(msgspec.Struct, array_like=True):
     vol: list[float] = []  # faded events by hour of the week (`all`) or of the day
     vol_n: float = 0.0
     vol_d: float = 0.0
+    least: float = 0.1  # the share of the mean that an ordinary quiet day has, as of the last midnight
     quiet: float = 0.0  # evidence that too little comes
     quiet_since: int = 0
     quiet_at: int = 0  # up to when it is worked out

@@ -13,7 +13,7 @@ from operator import mul
 from typing import Final
 
 from streams import names
-from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, Hours
+from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, Hours, faded
 from streams.evidence import QUIET_WEEKS
 from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
 
@@ -31,18 +31,20 @@ _GROWTH: Final = 1 - 1 / FALL
 def learn(group: Group, day_end: int, half_life_days: float, hours_of: Hours) -> None:
     """Takes the day that ends at `day_end`."""
     whole = group.all
-    fade = 0.5 ** (1 / half_life_days)
+    fade = faded(group, half_life_days)
     begin = day_end - DAY_S
     first = begin // HOUR_S
     if not group.weeks:
         group.weeks = [0.0] * WEEK_HOURS
-    group.weeks = [x * fade for x in group.weeks]
+    if fade < 1:
+        group.weeks = [x * fade for x in group.weeks]
     week_hours = [h % WEEK_HOURS for h in range(first, first + HOURS)]
     for s in group.series.values():
         wide = s.segment == names.ALL
         if not s.vol:
             s.vol = [0.0] * (WEEK_HOURS if wide else HOURS)
-        s.vol = [x * fade for x in s.vol]
+        if fade < 1:
+            s.vol = [x * fade for x in s.vol]
         s.vol_n, s.vol_d = s.vol_n * fade, s.vol_d * fade
         if s.silent:
             continue
@@ -53,11 +55,13 @@ def learn(group: Group, day_end: int, half_life_days: float, hours_of: Hours) ->
             n = sum(n for n, _ in hours.values())
             s.vol_n += (n - e) ** 2 - e
             s.vol_d += e * e
+            s.least = ordinary(s)
         for h, (n, _) in hours.items():
             s.vol[h % (WEEK_HOURS if wide else HOURS)] += n
     for h in range(first, first + HOURS):
         group.weeks[h % WEEK_HOURS] += 1
     _profile(group, whole, day_end // HOUR_S)
+    limits(group)
 
 
 def _profile(group: Group, whole: Series, tomorrow: int) -> None:
@@ -97,12 +101,18 @@ def ordinary(s: Series) -> float:
     return max(LEAST, 1 - ORDINARY_SD * cv)
 
 
-def limit(group: Group, s: Series) -> float:
+def limits(group: Group) -> None:
     """Every event begins a test (Ville's inequality, as in `evidence`); half of the false ones are `all`'s."""
     whole = group.all
     weekly = 7 * whole.volume / whole.days if whole.days else 1.0
-    many = 1 if s.segment == names.ALL else max(group.dimensions, 1)
-    return math.log(2 * QUIET_WEEKS / group.share * max(weekly, 1.0) * many)
+    tests = 2 * QUIET_WEEKS / group.share * max(weekly, 1.0)
+    group.quiet_limit = math.log(tests)
+    group.quiet_limit_segment = math.log(tests * max(group.dimensions, 1))
+
+
+def limit(group: Group, s: Series) -> float:
+    """The score at which too little came."""
+    return group.quiet_limit if s.segment == names.ALL else group.quiet_limit_segment
 
 
 def catch_up(group: Group, s: Series, at: int) -> None:
@@ -116,7 +126,7 @@ def catch_up(group: Group, s: Series, at: int) -> None:
 
 
 def _count(group: Group, s: Series, begin: int, end: int, n: int) -> None:
-    mean = between(group, s, begin, end) * ordinary(s)
+    mean = between(group, s, begin, end) * s.least
     score = s.quiet * math.exp((begin - end) / MEMORY_S) + _GROWTH * mean - n * _LN
     if score <= 0:
         s.quiet, s.quiet_since = 0.0, end
@@ -137,13 +147,13 @@ def between(group: Group, s: Series, begin: int, end: int) -> float:
 
 def speaks(group: Group, s: Series) -> bool:
     """Whether three days of silence would be evidence; who speaks less often is never missed."""
-    return s.days > 0 and s.volume / s.days * (MEMORY_S / DAY_S) * ordinary(s) * _GROWTH >= limit(group, s)
+    return s.days > 0 and s.volume / s.days * (MEMORY_S / DAY_S) * s.least * _GROWTH >= limit(group, s)
 
 
 def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
     """The earliest time at which the score could be at its limit, to the block; not within `lateness`, which
     silence has to last anyway."""
-    best = peak(group, s) * ordinary(s) * _GROWTH
+    best = peak(group, s) * s.least * _GROWTH
     if best <= 0:
         return at + DAY_S
     hours = max(0.0, limit(group, s) - s.quiet) / best
