@@ -40,7 +40,7 @@ class Listed(msgspec.Struct):
 
 def call(url: str, path: str, body: dict[str, str] | None = None) -> bytes:
     """GET, or POST with a body and the token. Raises ApiError, SettingsError."""
-    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+    if not _is_address(url):
         raise SettingsError(f"--url: found {url!r}, expected an address such as {DEFAULT_URL}")
     headers = {"Accept": "application/json"}
     data = None
@@ -59,6 +59,14 @@ def call(url: str, path: str, body: dict[str, str] | None = None) -> bytes:
     except (OSError, http.client.HTTPException, ValueError) as e:
         reason = getattr(e, "reason", e)
         raise ApiError(f"{url}: no answer ({reason}); is a worker there? --url names another one") from None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        found = urlsplit(url)
+        return found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
+    except ValueError:
+        return False
 
 
 def _said(error: urllib.error.HTTPError) -> str:
