@@ -36,7 +36,7 @@ HOLD_S: Final = HOUR_S
 """After a person's whack, harm within the page's long burn window is still the old one draining."""
 LATELY_S: Final = 7 * DAY_S
 """How long an ended mole is shown."""
-DAYS: Final = 56  # of each moment that are remembered
+DAYS: Final = 366  # of each moment that are remembered: the longest budget period
 
 CaseState = Literal["up", "eased", "over"]
 
@@ -70,7 +70,7 @@ class State_(msgspec.Struct):
     lives: dict[str, Life] = {}
     of: dict[str, str] = {}  # case → mole
     days: dict[str, dict[int, float]] = {}  # moment → day → bad share over the expected one
-    counts: dict[str, dict[int, tuple[int, int]]] = {}  # moment → day → bad, total
+    spent: dict[str, dict[int, tuple[float, float]]] = {}  # moment → day → bad events, and those allowed
 
 
 class Desk:
@@ -198,11 +198,25 @@ class Desk:
 
     def _day(self, f: Finding) -> None:
         day = f.at // DAY_S - 1
-        for kept, value in ((self.state.days, (f.bad + 1) / (f.expected + 1)), (self.state.counts, (f.bad, f.total))):
+        for kept, value in ((self.state.days, (f.bad + 1) / (f.expected + 1)), (self.state.spent, (f.bad, f.budget))):
             mine = kept.setdefault(f.moment, {})
             mine[day] = value  # type: ignore[assignment]
             for old in [d for d in mine if d <= day - DAYS]:
                 del mine[old]
+
+    def unspent(self) -> dict[str, float]:
+        """Overinvestment: tolerable moments, and what share of a whole period's budget they left (0 to 1)."""
+        out = {}
+        days = int(self.catalogue.budget_period // DAY_S)
+        last = self.state.at // DAY_S
+        for moment, by_day in self.state.spent.items():
+            declared = self.catalogue.moments.get(moment)
+            period = [x for day, x in by_day.items() if last - days <= day < last]
+            allowed = sum(x for _, x in period)
+            tier = declared.tier if declared else self.catalogue.discovered.tier
+            if tier == "tolerable" and allowed > 0 and min(by_day) <= last - days:
+                out[moment] = max(0.0, 1 - sum(b for b, _ in period) / allowed)
+        return out
 
     # Lives
 

@@ -379,16 +379,17 @@ class Judge:
     def _day(self, midnight: int) -> None:
         """How the moment's day went, for the desk."""
         bad = total = 0
-        expect = 0.0
+        expect = allowed = 0.0
         for group in self.state.groups.values():
             for hour, (n, b) in group.all.by_hour(midnight - DAY_S, midnight).items():
                 bad, total = bad + b, total + n
                 expect += n * baseline.expected(group, group.all, hour % 168)
+                allowed += n * (1 - group.objective)
         if total:
             self.found.append(
                 Finding(
                     at=midnight, moment=self.moment, segment=names.ALL, signal="", kind="", event="day", case="",
-                    bad=bad, total=total, expected=round(expect, 3),
+                    bad=bad, total=total, expected=round(expect, 3), budget=round(allowed, 3),
                 )
             )  # fmt: skip
 

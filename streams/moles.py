@@ -105,7 +105,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     expected: float = 0.0  # bad events in the series' ordinary way; for silence the events that were expected
     burn_rate: float = 0.0
     burn_rate_low: float = 0.0
-    budget: float = 0.0  # what the excess burnt, as a share of the series' budget of a whole period
+    budget: float = (
+        0.0  # what the excess burnt, as a share of the series' budget of a period; `day`: bad ones allowed
+    )
     contributors: tuple[Contributor, ...] = ()
     cause: str = ""  # silence: `stopped` (nothing comes at all) or `quiet` (less comes than the hour expects)
 

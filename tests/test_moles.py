@@ -236,6 +236,17 @@ def test_moments_whose_days_move_together_share_a_cause(shares: list[int], other
     assert told(desk.advance(T + 1200, [other(T + 1200)])) == [expected]
 
 
+def test_a_tolerable_moments_unspent_budget_is_shown_after_a_whole_period() -> None:
+    desk = Desk(catalogue())  # of 5 days
+    shares = [0, 20, 0, 20, 10, 0]
+    known = []
+    for pair in zip(days("browse", shares), days("pay", shares), strict=True):
+        desk.advance(pair[0].at, [msgspec.structs.replace(f, budget=100.0) for f in pair])
+        known.append(set(desk.unspent()))
+    assert known == [set()] * 4 + [{"browse"}] * 2
+    assert desk.unspent() == {"browse": pytest.approx(0.9)}, "pay is game-over; 50 of 500 were bad"
+
+
 def test_moments_of_one_journey_share_a_cause() -> None:
     text = "journeys:\n  buy: {route: [browse, pay], goal: pay, abandon_after: 1d}\nmoments:\n  pay:"
     desk = Desk(catalogue(journey=("moments:\n  pay:", text)))
