@@ -160,6 +160,25 @@ def test_a_mole_pops_up_on_the_page_and_is_acknowledged_snoozed_and_whacked_ther
     other.close()
 
 
+def test_whoever_is_about_to_press_a_button_keeps_it_when_a_worse_mole_comes_before_it(
+    shop: Lab, watched: Watched
+) -> None:
+    page = watched.open()
+    shop.send(collapse.collapse(now(), "browse", "north"))
+    card = page.get_by_role("region", name="Moles now").get_by_role("article", name="Look around")
+    button = card.get_by_role("button", name="Whack")
+    button.focus()
+    shop.send(collapse.collapse(now(), "ask", "south"))
+    names = page.locator("article.mole h3")
+    expect(names).to_have_text(["Ask for help", "Look around"])
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(button).to_be_focused()
+
+
 def test_a_page_says_when_it_hears_nothing_more_and_finds_its_way_back(shop: Lab, watched: Watched) -> None:
     page = watched.open()
     expect(page.get_by_text("watched by")).to_be_visible()
