@@ -93,7 +93,7 @@ class Outbox:
             await (await self.app.producer.send(to, key, value, None, None, list(headers)))
 
     async def _bare(self, to: str, headers: list[Header]) -> None:
-        """A record without key and value, as Kafka allows: aiokafka's `send` wants one of them, its batches do not."""
+        """A record without key and value: `send` of aiokafka wants one of them, Kafka and a batch do not."""
         producer = self.app.producer._ensure_producer()
         batch = producer.create_batch()
         batch.append(timestamp=None, key=None, value=None, headers=headers)
