@@ -15,6 +15,8 @@ import msgspec
 from streams import baseline, blame, evidence, names, silence
 from streams.baseline import Group
 from streams.burn import burning
+from streams.cases import Case, State, series_of
+from streams.cases import spans as spans_of
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
 from streams.moles import Contributor, Finding, mole_id
 from streams.series import BLOCK_S, DAY_S, HOUR_S, MEMORY_S, STEP_S, Series
@@ -27,39 +29,6 @@ LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
 TELL_S: Final = HOUR_S
 """An open case is told of again at most so often."""
-
-
-class Case(msgspec.Struct):
-    """Something wrong in a series, with what was folded into it. Times in unix seconds."""
-
-    id: str
-    segment: str
-    signal: str
-    kind: str
-    first_harm: int
-    popped: int
-    last: int  # the last alarm
-    told: int
-    bad: int
-    total: int
-    expected: float
-    cause: str = ""
-    eased: bool = False
-    recovery: float = 0.0  # evidence that it is ordinary again
-    share: float = 1.0  # the bad share that is to be disproved
-    members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
-    contributors: tuple[Contributor, ...] = ()
-
-
-class State(msgspec.Struct):
-    """All that a judge knows."""
-
-    at: int = 0
-    midnight: int = 0  # the next one; 0 before the first event
-    groups: dict[str, Group] = {}
-    cases: dict[str, Case] = {}
-    covered: list[tuple[str, str, str, int, int]] = []  # segment, signal, case, begin, end: not to be learnt
-    looks: list[tuple[int, str, str]] = []  # heap: time, signal, segment
 
 
 class Judge:
@@ -313,7 +282,7 @@ class Judge:
 
     def _close(self, case: Case, at: int) -> None:
         del self.state.cases[case.id]
-        for signal, segment in _series_of(case):
+        for signal, segment in series_of(case):
             s = self.state.groups[signal].series[segment]
             s.silent = False
             if s.case == case.id:
@@ -372,7 +341,7 @@ class Judge:
 
     def _cover(self, group: Group, spans: dict[str, list[tuple[int, int]]], midnight: int) -> None:
         """What no series is to learn: the hours of its cases, and those of its moment as a whole."""
-        for segment, _, _, begin, end in state_spans(self.state, midnight, self.catalogue.budget_period):
+        for segment, _, _, begin, end in spans_of(self.state, midnight, self.catalogue.budget_period):
             for name in group.series if segment == names.ALL else (segment,):
                 spans.setdefault(name, []).append((begin, end))
 
@@ -459,7 +428,7 @@ class Judge:
         s.quiet_n, s.quiet_at = 0, at
         if case.recovery >= SURE:
             self._close(case, at)
-            for signal, segment in _series_of(case):
+            for signal, segment in series_of(case):
                 group = self.state.groups[signal]
                 for one in group.series.values() if segment == names.ALL else (group.series[segment],):
                     one.quiet, one.quiet_n, one.quiet_at, one.quiet_since = 0.0, 0, at, at
@@ -471,20 +440,6 @@ class Judge:
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
         self.state, self.due = msgspec.msgpack.decode(blob, type=tuple[State, int | None])
-
-
-def state_spans(state: State, now: int, period: float) -> list[tuple[str, str, str, int, int]]:
-    """Spans that are not to be learnt: of open cases that are no older than a budget period, and of ended ones."""
-    spans = list(state.covered)
-    for case in state.cases.values():
-        if case.kind != "silence" and now - case.popped <= period:
-            spans += [(segment, signal, case.id, case.first_harm, now) for signal, segment in _series_of(case)]
-    return spans
-
-
-def _series_of(case: Case) -> list[tuple[str, str]]:
-    """Signal and segment of each member."""
-    return [(signal, segment) for signal, some in case.members.items() for segment in some]
 
 
 def _up(at: float) -> int:

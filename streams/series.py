@@ -3,7 +3,7 @@
 Everything is plain state (it serialises as it is); what it means is in `baseline`, `evidence` and `silence`.
 Counts are kept in blocks of ten minutes for six hours and by the hour up to three days, only where something
 happened: 104 entries at most (160 before they are packed). Bytes a series, measured on the flights: 7,900 in memory,
-1,600 in a dump; 15 KB at most.
+1,600 in a dump.
 """
 
 from bisect import bisect_left
