@@ -40,6 +40,7 @@ STEP_S = 60.0  # of event time between two events of the history: an hour's ids 
 SERIES = "100000"
 PATIENCE_S = 600.0
 LOOK_S = 0.1
+CLEANED_S = 45.0  # the cleaner looks every 15 s
 EAGER = {
     "cleanup.policy": "compact", "segment.ms": "500", "min.cleanable.dirty.ratio": "0.01",
     "min.compaction.lag.ms": "0", "delete.retention.ms": "0",
@@ -293,7 +294,7 @@ _SEGMENT = {d: values[0] for d, values in DIMENSIONS.items()}
 
 
 def compact(subject: Subject) -> None:
-    """Lets the broker's log cleaner take everything that it may, and waits until it has."""
+    """Lets the broker's log cleaner take everything that it may, and waits until it takes no more."""
     admin = KafkaAdminClient(bootstrap_servers=subject.kafka.bootstrap)
     for topic in ("journal", "snapshots"):
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"{subject.app}.{topic}", EAGER)])
@@ -304,8 +305,10 @@ def compact(subject: Subject) -> None:
         files = subject.kafka.data.glob(f"{subject.app}.journal-*/*.log")
         return sum(f.stat().st_size for f in files)
 
-    before, deadline = size(), time.monotonic() + PATIENCE_S
-    while size() > before / 4 and time.monotonic() < deadline:
+    last, since = size(), time.monotonic()
+    while time.monotonic() - since < CLEANED_S:
+        if (now := size()) < last:
+            last, since = now, time.monotonic()
         for p in range(PARTITIONS):  # a segment is only closed when something is written
             client.produce(f"{subject.app}.journal", b"", b"nobody's|row", p)
         client.flush()

@@ -2,7 +2,9 @@
 
 import random
 import signal
+import threading
 import time
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -71,16 +73,20 @@ POINTS = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_worker_that_dies_after_any_kind_of_acknowledgement_counts_exactly(
     kafka: KafkaServer, tmp_path: Path
 ) -> None:
     """One death after another on the same state: what comes after the acknowledgement never left the process."""
     with Siege(kafka, tmp_path, "mortal") as siege:
-        feeder = siege.feed(load(60_000, seed=4), rate=1200)
+        done = threading.Event()
+        endless = takewhile(lambda _: not done.is_set(), load(1_000_000, seed=4))
+        feeder = siege.feed(endless, rate=800)  # a death waits for something to acknowledge
         for point in POINTS:
             siege.worker.launch(point, FREQUENT)
-            assert siege.worker.ended(60) == DEAD, f"{point}: {siege.worker.said()[-2000:]}"
+            assert siege.worker.ended(120) == DEAD, f"{point}: {siege.worker.said()[-2000:]}"
         siege.worker.start()
+        done.set()
         feeder.end()
         siege.verify()
 
