@@ -564,6 +564,8 @@ def test_progress_is_read_from_what_the_fetches_have_told() -> None:
         subscription.seek(tp, 5)
         state = subscription.subscription.assignment.state_value(tp)
         state.highwater = 9
+        assert consumer.progress(tp) == (None, 9)  # nothing is to be handed out yet
+        consumer.expected[TP("t", 0)] = 5
         assert consumer.progress(tp) == (5, 9)
         state.lso = 7  # an open transaction: what is behind it cannot be read yet
         assert consumer.progress(tp) == (5, 7)
