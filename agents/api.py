@@ -93,7 +93,8 @@ class Api:
         if not self.desk.loaded:
             return not_ready()
         rows = [orjson.Fragment(summary) for _, summary in self.moments()]
-        return _json(orjson.dumps({"clock": self._clock(), "moments": rows}))
+        unspent = {m: round(share, 4) for m, share in self.desk.fold.desk.unspent().items()}
+        return _json(orjson.dumps({"clock": self._clock(), "moments": rows, "unspent_budget": unspent}))
 
     async def _moles(self, request: web.Request) -> web.Response:
         if not self.desk.loaded:

@@ -286,7 +286,7 @@ class Desk:
             total=f.total,
             burn_rate=f.burn_rate,
             burn_rate_low=f.burn_rate_low,
-            contributors=f.contributors,
+            contributors=tuple(_own(c, f) for c in f.contributors),
             linked=linked,
             explain=explain(
                 self.catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.whacked,
@@ -312,6 +312,13 @@ class Desk:
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
         self.state = msgspec.msgpack.decode(blob, type=State_)
+
+
+def _own(c: Contributor, f: Finding) -> Contributor:
+    """A mole's own segment is counted from its first harm, not from the block of ten minutes that holds it."""
+    if c.segment != f.segment:
+        return c
+    return Contributor(c.segment, f.bad, f.total, min(c.excess, float(f.bad)))
 
 
 def _carries(segment: str, contributors: Sequence[Contributor], excess: float) -> bool:

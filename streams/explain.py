@@ -51,7 +51,7 @@ def explain(
         return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{also}."
     share = bad / total if total else 0.0
     named = [c for c in contributors if c.segment != segment][:NAMED]
-    who = ", most of it " + " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named) if named else ""
+    who = ", most of it in " + " and ".join(c.segment for c in named) if named else ""
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
     burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed" if not ended else "it is over"
     spent = f", {budget:.1%} of the period's budget is gone" if budget >= 0.001 else ""

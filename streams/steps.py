@@ -15,8 +15,8 @@ import numpy as np
 
 from streams.detect import Count
 from streams.route import Routes
-from streams.signals import CAME, LEFT
 from streams.series import DAY_S
+from streams.signals import CAME, LEFT
 from streams.windows import BUCKET_S, NONE, Ints, Mask
 from streams.wire import Lane
 

@@ -89,7 +89,7 @@ def test_a_mole_is_json_as_the_contract_has_it() -> None:
     assert (shown["state"], shown["tier"]) == ("popped", "game-over")
     assert (shown["first_harm"], shown["popped"]) == ("2013-04-16T18:10:00Z", "2013-04-16T18:20:00Z")
     assert shown["contributors"] == [{"segment": "plan=pro", "bad": 9, "total": 12, "excess": 8.5}]
-    for part in ("Pay", "12 of 40", "18:10 UTC", "30%", "18%", "plan=pro (9 of 12)", "30.0 times"):
+    for part in ("Pay", "12 of 40", "18:10 UTC", "30%", "18%", "plan=pro", "30.0 times"):
         assert part in shown["explain"]
 
 

@@ -107,8 +107,8 @@ def world(
     for label in labels:
         hit = (times >= label.start) & (times < label.end)
         if label.segment != "all":
-            at = NAMES.index(label.segment) - 1
-            hit &= segments[:, at // 5] == at % 5
+            column = NAMES.index(label.segment) - 1
+            hit = hit & (segments[:, column // 5] == column % 5)
         turned = hit & ~bad & (chance < p + label.points)
         label.caused, label.events = int(turned.sum()), int(hit.sum())
         bad |= turned
