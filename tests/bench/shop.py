@@ -105,21 +105,21 @@ def world(
     chance = g.random(size)
     bad = chance < p
     for label in labels:
-        hit = (times >= label.start) & (times < label.end)
+        hit: Any = (times >= label.start) & (times < label.end)
         if label.segment != "all":
             column = NAMES.index(label.segment) - 1
             hit = hit & (segments[:, column // 5] == column % 5)
         turned = hit & ~bad & (chance < p + label.points)
         label.caused, label.events = int(turned.sum()), int(hit.sum())
-        bad |= turned
+        bad = bad | turned
     arrival = times.copy()
     for f in hidden:
-        inside = np.flatnonzero((times >= f.start) & (times < f.end))
+        places = np.flatnonzero((times >= f.start) & (times < f.end))
         if f.kind == "late data":
-            late = inside[g.random(len(inside)) < 0.3]
+            late = places[g.random(len(places)) < 0.3]
             arrival[late] += g.integers(0, 3600, len(late))
         elif f.kind == "back-fill":
-            arrival[inside] = f.end
+            arrival[places] = f.end
     columns = np.concatenate(([np.zeros(size, np.int64)], (segments + 1 + 5 * np.arange(4)).T)).ravel()
     keys = np.tile(arrival // STEP_S, 5) * len(NAMES) + columns
     steps, at = np.unique(keys, return_inverse=True)
