@@ -103,11 +103,11 @@ class HealthStage:
         """Tells the desk what the judges found, once what is told here is not what somebody told before."""
         async with self._lock:
             for partition, owned in list(self.owned.items()):
-                if owned.recovered and owned.told != owned.health.judging.steps.through:
+                if owned.recovered and owned.told != owned.health.judging.through:
                     await self._report(partition, owned)
 
     async def _report(self, partition: int, owned: Owned) -> None:
-        through = owned.told = owned.health.judging.steps.through
+        through = owned.told = owned.health.judging.through
         await self.tell(partition, through, owned.health.judging.take())
 
     async def snapshots(self, all_of_them: bool = False) -> None:
@@ -121,6 +121,10 @@ class HealthStage:
 
     async def _snapshot(self, partition: int, owned: Owned) -> None:
         """State and what was found up to it are taken at one instant: nobody judges again what a snapshot holds."""
+        while owned.health.judging.busy and self.owned.get(partition) is owned:
+            await asyncio.sleep(0)
+        if self.owned.get(partition) is not owned:
+            return  # its next owner goes on from what is written
         offset, blob = owned.health.offset, owned.health.snapshot()
         owned.read_bytes, owned.snapshot_at = 0, time.monotonic()
         await self._report(partition, owned)

@@ -88,7 +88,7 @@ def read(molehill: Molehill) -> Reading:
             views.append(shown)
     sources = {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()}
     moles = _moles(molehill.desk.fold) if molehill.desk.serving else None
-    through = [o.health.judging.steps.through for o in molehill.health.owned.values() if o.recovered]
+    through = [o.health.judging.through for o in molehill.health.owned.values() if o.recovered]
     judged = min(through, default=0) or None
     return Reading(views, sources, refused, operation, moles, judged)
 

@@ -188,7 +188,9 @@ class Health:
     # Snapshots
 
     def snapshot(self) -> bytes:
-        """All state, packed; `restore` reads it."""
+        """All state, packed; `restore` reads it. A pass of judging that is under way is brought to its end."""
+        while self.judging.busy:
+            self.judge()
         sources = [
             (
                 *source, k.to, _bytes(k.totals), _bytes(k.cells.keys), _bytes(k.cells.values),
@@ -205,7 +207,7 @@ class Health:
                 self.offset, list(self.raw), self.admitted, sources, self.clock.now,
                 [(*s, p.watermark, p.idle) for s, p in self.clock.sources.items()],
                 self.names, _bytes(self.totals), _bytes(self.target), rings, self.workers,
-                self.judging.steps.through, self.judging.dump(), *map(_bytes, self.judging.steps.waiting()),
+                self.judging.through, self.judging.dump(), *map(_bytes, self.judging.steps.waiting()),
             )
         )  # fmt: skip
 

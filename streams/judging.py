@@ -1,5 +1,6 @@
 """The judges of one tallies partition's moments, and when they are called (streams/steps.py says with what)."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from streams.detect import Judge
@@ -9,7 +10,7 @@ from streams.steps import Steps
 from streams.windows import BUCKET_S
 from streams.wire import Lane
 
-MOST: Final = 1_000  # counts, some 20 ms
+MOST: Final = 2_000  # counts, some 40 ms if they are of one moment
 
 
 class Judging:
@@ -20,6 +21,8 @@ class Judging:
         self.partition = partition
         self.on = True  # off: counts only, for who judges elsewhere
         self.steps = Steps(routes, partition)
+        self.through = 0  # seconds; the end of the last step that is judged
+        self._pass: Iterator[None] | None = None
         self.judges: dict[str, Judge] = {}
         self.found: list[Finding] = []  # since they were last taken
 
@@ -33,24 +36,40 @@ class Judging:
             self.judges[moment] = Judge(self.routes.catalogue, moment)
 
     def advance(self, clock_s: int, most: int = MOST) -> bool:
-        """Judges the steps that end at or before the clock, but only some `most` counts of them at a time.
+        """Does a piece of judging the steps that end at or before the clock; whether there is more to do.
 
-        Returns whether more are due. Where one call stops and the next one goes on changes no finding.
+        A pass takes some `most` counts, a piece is one moment's part of it. Where one pass ends and the next one
+        begins changes no finding.
         """
         clock_s = clock_s // BUCKET_S * BUCKET_S
-        if clock_s <= self.steps.through:
-            return False
-        end = self.steps.end(clock_s, most)
+        if self._pass is None:
+            if clock_s <= self.through:
+                return False
+            self._pass = self._work(self.steps.end(clock_s, most))
+        for _ in self._pass:
+            return True
+        self._pass = None
+        return self.through < clock_s
+
+    @property
+    def busy(self) -> bool:
+        """Whether a pass is under way: state is whole only between two."""
+        return self._pass is not None
+
+    def _work(self, end: int) -> Iterator[None]:
         steps = self.steps.take(end)
         found: list[Finding] = []
-        for moment, judge in self.judges.items():
+        for moment, judge in list(self.judges.items()):
+            called = judge.due is not None and judge.due <= end
             for at, counts in steps.get(moment, ()):
                 found += judge.step(at, counts)
             while judge.due is not None and judge.due <= end:
                 found += judge.step(judge.due, ())
+            if called or moment in steps:
+                yield
         found.sort(key=lambda f: (f.at, f.moment, f.segment, f.signal, f.kind))
         self.found += found
-        return end < clock_s
+        self.through = end
 
     def take(self) -> list[Finding]:
         """The findings since the last time, in the order of their steps."""
@@ -63,7 +82,7 @@ class Judging:
 
     def load(self, through: int, judges: dict[str, bytes]) -> None:
         """Takes what `dump` gave, for the moments that are still this partition's."""
-        self.steps.through = through
+        self.steps.through = self.through = through
         for moment, state in judges.items():
             self._judge(moment)
             if moment in self.judges:
