@@ -178,6 +178,7 @@ class DeskStage:
         if topic == self.settings.board:
             self.board[record.key.decode()] = record.value
         elif topic == self.settings.desk:
+            self._snapshots.saw(record.key, record.value)
             if record.value is not None:  # somebody's snapshot: what it holds has been told
                 told = int(record.key.split(b"|")[1].split(b"-")[0])
                 self._untold = [u for u in self._untold if u[0] > told]

@@ -32,13 +32,13 @@ class Snapshots:
         self.nonce = nonce
         self.offset = -1
         self.size = 0
-        self._keys: list[bytes] = []
+        self._keys: dict[bytes, None] = {}  # of what is there
 
     def load(self, rows: Iterable[tuple[bytes, bytes]]) -> bytes | None:
         """The newest whole snapshot among the rows."""
         sets: dict[str, dict[int, _Chunk]] = {}
         for key, value in rows:
-            self._keys.append(key)
+            self._keys[key] = None
             name, _, i = key.decode().rpartition("|")
             sets.setdefault(name, {})[int(i)] = msgspec.msgpack.decode(value, type=_Chunk)
         whole = [s for s in sets.values() if 0 in s and len(s) == s[0].chunks]
@@ -48,15 +48,22 @@ class Snapshots:
         self.offset = best[0].offset
         return zlib.decompress(b"".join(best[i].blob for i in range(len(best))))
 
+    def saw(self, key: bytes, value: bytes | None) -> None:
+        """Takes note of a row that somebody wrote: the next snapshot deletes it."""
+        if value is None:
+            self._keys.pop(key, None)
+        else:
+            self._keys[key] = None
+
     async def write(self, offset: int, blob: bytes) -> None:
         """Writes a snapshot, waits for its acknowledgement, and deletes those before it."""
         packed = await asyncio.get_running_loop().run_in_executor(None, zlib.compress, blob, 1)
         chunks = [packed[i : i + CHUNK] for i in range(0, len(packed), CHUNK)]
-        old, self._keys = self._keys, []
+        old, self._keys = self._keys, {}
         outbox = Outbox(self.app)
         for i, chunk in enumerate(chunks):
             key = f"{self.partition}|{offset}-{self.nonce}|{i}".encode()
-            self._keys.append(key)
+            self._keys[key] = None
             value = msgspec.msgpack.encode(_Chunk(offset, len(chunks), chunk))
             await outbox.send(self.topic, self.partition, key, value)
         await outbox.settled()

@@ -15,7 +15,8 @@ from prometheus_client.exposition import choose_encoder
 
 from agents.api import MAX_BODY, Api
 from agents.app import Molehill
-from agents.metrics import Reading, ReadingCollector, read
+from agents.metrics import ReadingCollector
+from agents.reading import Reading, read
 from agents.settings import Settings
 from streams.catalogue import Catalogue
 from streams.errors import SettingsError
