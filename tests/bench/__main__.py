@@ -14,7 +14,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tests.bench import cost, live, peer, recovery, worker
+from tests.bench import cost, live, peer, plot, recovery, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
 from tests.bench.measure import Run, machine
@@ -121,6 +121,8 @@ def main(
             axes = tuple(cost.AXES) if "all" in cost_axes else cost_axes
             result["cost"] = cost.measure(kafka, home, axes, console)
             console.print(cost.table(result["cost"]))
+            if out is not None:
+                plot.draw(result["cost"], out.with_suffix(".svg"))
         elif idle or latency is not None:
             result["live"] = live.measure(kafka, home, idle, latency)
             console.print(live.table(result["live"]))
