@@ -18,7 +18,7 @@ def draw(costs: list[dict[str, Any]], file: Path) -> None:
     axes = list(dict.fromkeys(c["axis"] for c in costs))
     tops = {figure: max(c[figure] for c in costs) for figure in INK}
     parts = [
-        f'<text x="{LEFT + i * 230}" y="14" style="fill:{ink}">— {escape(name)} (up to {tops[figure]:,.0f})</text>'
+        f'<text x="{LEFT + i * 280}" y="14" style="fill:{ink}">— {escape(name)} (up to {tops[figure]:,.0f})</text>'
         for i, (figure, (ink, name)) in enumerate(INK.items())
     ]
     for i, axis in enumerate(axes):
