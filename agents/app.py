@@ -225,12 +225,14 @@ class Molehill:
         return max(counted + 1, int(position))
 
     async def settle(self) -> None:
-        """Flushes everything before a clean end."""
+        """Flushes everything before a clean end, after which nothing is sent or exported any more."""
         if self.loaded:
             await self.ingest.flush(wait=True)
             if self.in_session:
                 await self.health.snapshots(all_of_them=True)
             await self._commit()
+            self.loaded = False
+            self.health.owned = {}  # who waits for its turn to report finds nothing to say
 
 
 def _app(settings: Settings, partitions: int) -> Any:

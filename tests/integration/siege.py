@@ -293,7 +293,8 @@ class Siege(Lab):
             nonlocal last
             before, last = last, self.merged()
             pipeline = {k: v for k, v in last.items() if k.startswith("molehill")}
-            return last if before == last and not differences(want, pipeline) else None
+            ready = all(w.ready() for w in self.workers if w.running)
+            return last if before == last and ready and not differences(want, pipeline) else None
 
         return wait_until(done, timeout, "all records counted", every=1.5) or {}
 
