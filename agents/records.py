@@ -17,6 +17,7 @@ def consumer(brokers: str) -> Iterator[Any]:
     """A KafkaConsumer of what is committed. Raises BrokerError, also for what goes wrong within the block."""
     from kafka import KafkaConsumer
 
+    broker.connect(brokers).close()  # a dead broker is one line; kafka-python's consumer would try for minutes
     with broker.told(brokers):
         found = KafkaConsumer(
             bootstrap_servers=brokers.split(","),
