@@ -3,16 +3,19 @@
 Learnt once a day, with the budget period as half-life, from the hours that no case covers: a mole does not teach
 that broken is normal. Two exceptions keep it from never learning at all: the first week (who has no past cannot
 be judged by it), and a case that has been up for a whole budget period, which is what that series is now.
+
+Every series of a group learns at every midnight, so their pasts are the rows of one array (`past`).
 """
 
-import math
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from streams import names
-from streams.series import DAY_S, HOUR_S, HOURS, WEEK_HOURS, Series
+from streams.past import Rows, rows
+from streams.series import DAY_S, HOUR_S, HOURS, WEEK_HOURS, Floats, Series
+from streams.windows import Mask
 
 SHRINK: Final = 10.0
 """What a finer level borrows from the coarser one, in *bad* events: who would expect ten by the coarser one counts
@@ -31,29 +34,66 @@ WARM_DAYS: Final = 3
 LOWEST, HIGHEST = 1e-4, 0.98  # an expectation is never nought or sure
 
 WEEK_DAYS: Final = 7
-_DAY0, _WHOLE = WEEK_HOURS, WEEK_HOURS + HOURS  # where `all` keeps its hours of the day, and everything
+_WHOLE: Final = WEEK_HOURS + HOURS
+_FADING: Final = ("n", "b", "ratio_b", "ratio_e", "volume", "spread_n", "spread_d", "days")
 
 
-Hours = dict[str, dict[int, tuple[int, int]]]  # segment → absolute hour → events, bad ones
+class Wide(msgspec.Struct):
+    """A past of its own: `all`, and the voices, which are no part of it. Faded sums by hour of the week, then of
+    the day, then as a whole."""
+
+    n: list[float] = msgspec.field(default_factory=lambda: [0.0] * (_WHOLE + 1))
+    b: list[float] = msgspec.field(default_factory=lambda: [0.0] * (_WHOLE + 1))
+
+    def expected(self, prior: float, week_hour: int) -> float:
+        """The bad share of an hour of the week ← hour of the day ← all hours ← prior."""
+        p = prior
+        for slot in (_WHOLE, WEEK_HOURS + week_hour % HOURS, week_hour):
+            p = (self.b[slot] + SHRINK) / (self.n[slot] + SHRINK / p)
+        return min(max(p, LOWEST), HIGHEST)
+
+    def day(self, prior: float, first: int) -> Floats:
+        """`expected` of the 24 hours from an absolute one."""
+        return np.array([self.expected(prior, h % WEEK_HOURS) for h in range(first, first + HOURS)])
+
+    def learn(self, first: int, n: Floats, b: Floats) -> None:
+        """Takes the 24 hours from an absolute one."""
+        for i in np.flatnonzero(n).tolist():
+            hour = (first + i) % WEEK_HOURS
+            for slot in (hour, WEEK_HOURS + hour % HOURS, _WHOLE):
+                self.n[slot] += float(n[i])
+                self.b[slot] += float(b[i])
+
+    def fade(self, fade: float) -> None:
+        """Forgets."""
+        self.n = [x * fade for x in self.n]
+        self.b = [x * fade for x in self.b]
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        """Events and bad ones of all hours."""
+        return self.n[_WHOLE], self.b[_WHOLE]
 
 
 class Group(msgspec.Struct):
-    """All series of one signal of a moment."""
+    """All series of one signal of a moment; the first is `all`."""
 
     signal: str
     objective: float
     share: float  # of the moment's false moles that its signal may make: 1 / number of signals
     series: dict[str, Series] = {}
+    past: Rows = msgspec.field(default_factory=lambda: rows(0))  # [series.row]; may have rows to spare
+    wide: dict[str, Wide] = {}
     days: float = 0.0  # faded days since the first event
     age: int = 0  # whole days since the first event
     dimensions: int = 0
     pool_n: float = 0.0  # day-to-day variation of all segments together
     pool_d: float = 0.0
     weeks: list[float] = []  # faded times that each hour of the week was seen
+    volumes: list[float] = []  # faded events of `all` in each hour of the week
     rates: list[float] = []  # events that each hour of the week expects of `all`
     busy: list[bool] = []  # whether it is no idle hour
-    pattern: list[float] = []  # how an hour of the week differs from its hour of the day; 0 in an idle one
-    pattern_of_day: list[float] = []  # of the running day's hours
+    pattern: list[float] = []  # how an hour of the week differs from its hour of the day
     quiet_limit: float = 0.0  # see `silence.limits`
     quiet_limit_segment: float = 0.0
     allowed: float = 0.0  # see `evidence.allow`
@@ -67,51 +107,22 @@ class Group(msgspec.Struct):
     def all(self) -> Series:
         return self.series[names.ALL]
 
-
-def expected(group: Group, s: Series, week_hour: int) -> float:
-    """The learnt bad share for an hour of the week (0 to 167, Thursday midnight UTC first).
-
-    `all`: hour of the week ← hour of the day ← all hours ← 1 − objective. A segment: its hour of the day ← its
-    odds ratio to the moment, in the moment's own profile.
-    """
-    if len(s.slots_n) > HOURS:
-        return _expected_wide(s, 1 - group.objective, week_hour)
-    return _expected_within(s, expected(group, group.all, week_hour), week_hour)
-
-
-def _expected_wide(s: Series, prior: float, week_hour: int) -> float:
-    n, b = s.slots_n, s.slots_b
-    p = _blend(b[_WHOLE], n[_WHOLE], prior)
-    day = _DAY0 + week_hour % HOURS
-    p = _blend(b[day], n[day], p)
-    p = _blend(b[week_hour], n[week_hour], p)
-    return min(max(p, LOWEST), HIGHEST)
-
-
-def _expected_within(s: Series, moment: float, week_hour: int) -> float:
-    odds = (s.ratio_b + SHRINK) / (s.ratio_e + SHRINK) * moment / (1 - moment)
-    hour = week_hour % HOURS
-    p = _blend(s.slots_b[hour], s.slots_n[hour], odds / (1 + odds))
-    return min(max(p, LOWEST), HIGHEST)
-
-
-def _blend(b: float, n: float, prior: float) -> float:
-    """The bad share of n events, with `SHRINK` bad ones at the prior's share."""
-    return (b + SHRINK) / (n + SHRINK / prior)
-
-
-def variation(group: Group, s: Series) -> float:
-    """Day-to-day coefficient of variation of the bad share, beyond what counting makes."""
-    prior = CV_PRIOR**2
-    if s.segment != names.ALL and group.pool_d > 0:
-        prior = max(0.0, (group.pool_n + prior * 0.1 * group.pool_d) / (1.1 * group.pool_d))
-    weight = CV_DAYS * (s.spread_d / s.days if s.days > 0 and s.spread_d > 0 else 1.0)
-    return math.sqrt(max(0.0, (s.spread_n + weight * prior) / (s.spread_d + weight)))
-
-
-def slots(s: Series) -> int:
-    """How many hours a series keeps its past by; voices are no part of `all`, and have a whole past of their own."""
-    return _WHOLE + 1 if s.segment == names.ALL or s.segment.startswith("voice=") else HOURS
+    def add(self, segment: str) -> Series:
+        """A new series, which has no past yet: it is expected to be as the moment is."""
+        row = len(self.series)
+        voice = segment.startswith("voice=")
+        s = self.series[segment] = Series(segment, self.signal, row=row, alone=voice)
+        if row == len(self.past):
+            self.past = np.concatenate((self.past, rows(max(row, 4))))
+        mine = self.past[row]
+        mine["cv"] = CV_PRIOR
+        if voice or not row:
+            self.wide[segment] = Wide()
+            mine["wide"] = True
+            mine["expect"] = min(max(1 - self.objective, LOWEST), HIGHEST)
+        else:
+            mine["expect"] = self.past[0]["expect"]
+        return s
 
 
 def faded(group: Group, half_life_days: float) -> float:
@@ -119,67 +130,71 @@ def faded(group: Group, half_life_days: float) -> float:
     return 0.5 ** (WEEK_DAYS / half_life_days) if group.age % WEEK_DAYS == WEEK_DAYS - 1 else 1.0
 
 
-def learn(
-    group: Group, day_end: int, half_life_days: float, hours_of: Hours, covered: dict[str, list[tuple[int, int]]]
-) -> None:
-    """Takes the day that ends at `day_end`. `covered`: segment → spans (unix seconds) that are not to be learnt."""
+def learn(group: Group, day_end: int, half_life_days: float, n: Floats, b: Floats, covered: Mask | None) -> None:
+    """Takes the day that ends at `day_end`: events and bad ones [series, hour]; what is covered is not learnt."""
     fade = faded(group, half_life_days)
-    group.pool_n *= fade
-    group.pool_d *= fade
-    group.days = group.days * fade + 1
+    past = group.past[: len(group.series)]
+    first = (day_end - DAY_S) // HOUR_S
+    if fade < 1:
+        group.pool_n, group.pool_d, group.days = group.pool_n * fade, group.pool_d * fade, group.days * fade
+        for name in _FADING:
+            past[name] *= fade
+        for wide in group.wide.values():
+            wide.fade(fade)
+    group.days += 1
     group.age += 1
-    begin = day_end - DAY_S
-    whole = group.all
-    before = {
-        h % WEEK_HOURS: expected(group, whole, h % WEEK_HOURS) for h in range(begin // HOUR_S, day_end // HOUR_S)
-    }
-    after = before  # what `all` expects once it has learnt the day
-    day_b = day_e = 0.0  # of the moment, for what the rest did that day
-    for name in sorted(group.series, key=lambda x: (x != names.ALL, x)):
-        s = group.series[name]
-        wide = slots(s) > HOURS
-        if fade < 1:
-            s.slots_n = [x * fade for x in s.slots_n]
-            s.slots_b = [x * fade for x in s.slots_b]
-        s.ratio_b, s.ratio_e, s.volume = s.ratio_b * fade, s.ratio_e * fade, s.volume * fade
-        s.spread_n, s.spread_d, s.days = s.spread_n * fade, s.spread_d * fade, s.days * fade + 1
-        hours = hours_of[name]
-        learnt = [(h, n, b) for h, (n, b) in hours.items() if not _within(h * HOUR_S, covered.get(name, ()))]
-        s.volume += sum(n for n, _ in hours.values())
-        if wide:
-            shares = [_expected_wide(s, 1 - group.objective, h % WEEK_HOURS) for h, _, _ in learnt]
-        else:
-            shares = [_expected_within(s, before[h % WEEK_HOURS], h % WEEK_HOURS) for h, _, _ in learnt]
-        e = sum(n * p for (_, n, _), p in zip(learnt, shares, strict=True))
-        b_sum = sum(b for _, _, b in learnt)
-        noise = sum(n * p * (1 - p) for (_, n, _), p in zip(learnt, shares, strict=True))
-        rest = 1.0
-        if name == names.ALL:
-            day_b, day_e = b_sum, e
-        elif not wide:
-            prior = 1 / max(whole.cv, STEADY) ** 2
-            rest = max(1.0, (prior + max(0.0, day_b - b_sum)) / (prior + max(0.0, day_e - e)))
-        if e > 0 and group.age > WARM_DAYS:
-            difference = (b_sum - e * rest) ** 2 - noise * rest
-            s.spread_n += difference
-            s.spread_d += (e * rest) ** 2
-            if not wide:
-                group.pool_n += difference
-                group.pool_d += (e * rest) ** 2
-        for h, n, b in learnt:
-            week_hour = h % WEEK_HOURS
-            for slot in (week_hour, _DAY0 + week_hour % HOURS, _WHOLE) if wide else (week_hour % HOURS,):
-                s.slots_n[slot] += n
-                s.slots_b[slot] += b
-            if not wide:
-                s.ratio_b += b
-                s.ratio_e += n * after[week_hour]
-        if name == names.ALL:
-            after = {h: expected(group, s, h) for h in before}
-    for s in group.series.values():
-        s.cv = variation(group, s)
+    past["days"] += 1
+    past["volume"] += n.sum(axis=1)
+    if covered is not None:
+        n, b = np.where(covered, 0.0, n), np.where(covered, 0.0, b)
+    _spread(group, past, n, b)
+    past["n"] += n
+    past["b"] += b
+    prior = 1 - group.objective
+    for name, wide in group.wide.items():
+        row = group.series[name].row
+        wide.learn(first, n[row], b[row])
+    past["ratio_b"] += b.sum(axis=1)
+    past["ratio_e"] += n @ group.wide[names.ALL].day(prior, first)
+    past["cv"] = _variation(group, past)
+    _expect(group, past, first + HOURS)
 
 
-def _within(at: int, spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether the hour that begins at `at` meets one of the spans."""
-    return any(begin < at + HOUR_S and at < end for begin, end in spans)
+def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
+    """How far the day was from what it expected, beyond what counting makes; segments from their moment's day."""
+    if group.age <= WARM_DAYS:
+        return
+    p = past["expect"]
+    bad, e, noise = b.sum(axis=1), (n * p).sum(axis=1), (n * p * (1 - p)).sum(axis=1)
+    prior = 1 / max(float(past["cv"][0]), STEADY) ** 2
+    rest = (prior + np.maximum(0.0, bad[0] - bad)) / (prior + np.maximum(0.0, e[0] - e))
+    rest = np.where(past["wide"], 1.0, np.maximum(1.0, rest))
+    difference = np.where(e > 0, (bad - e * rest) ** 2 - noise * rest, 0.0)
+    weight = (e * rest) ** 2
+    past["spread_n"] += difference
+    past["spread_d"] += weight
+    group.pool_n += float(difference[~past["wide"]].sum())
+    group.pool_d += float(weight[~past["wide"]].sum())
+
+
+def _variation(group: Group, past: Rows) -> Floats:
+    """Day-to-day coefficient of variation of the bad share, beyond what counting makes."""
+    prior = pooled = CV_PRIOR**2
+    if group.pool_d > 0:
+        pooled = max(0.0, (group.pool_n + prior * 0.1 * group.pool_d) / (1.1 * group.pool_d))
+    priors = np.full(len(past), pooled)
+    priors[0] = prior
+    weight = CV_DAYS * np.where(past["spread_d"] > 0, past["spread_d"] / past["days"], 1.0)
+    squared = (past["spread_n"] + weight * priors) / (past["spread_d"] + weight)
+    cv: Floats = np.sqrt(np.maximum(0.0, squared))
+    return cv
+
+
+def _expect(group: Group, past: Rows, first: int) -> None:
+    """The bad shares of the 24 hours from `first`. A segment: its hour of the day ← its odds ratio to the moment,
+    in the moment's own profile."""
+    moment = group.wide[names.ALL].day(1 - group.objective, first)
+    odds = np.outer((past["ratio_b"] + SHRINK) / (past["ratio_e"] + SHRINK), moment / (1 - moment))
+    past["expect"] = np.clip((past["b"] + SHRINK) / (past["n"] + SHRINK * (1 + odds) / odds), LOWEST, HIGHEST)
+    for name, wide in group.wide.items():
+        past["expect"][group.series[name].row] = wide.day(1 - group.objective, first)

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from streams import baseline, blame, evidence, names, silence
 from streams.baseline import Group
@@ -19,7 +20,9 @@ from streams.cases import Case, State, series_of
 from streams.cases import spans as spans_of
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
 from streams.moles import Contributor, Finding, mole_id
-from streams.series import BLOCK_S, DAY_S, HOUR_S, MEMORY_S, STEP_S, Series
+from streams.past import packed, unpacked
+from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, STEP_S, Series, of_day
+from streams.windows import Mask
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
@@ -62,10 +65,7 @@ class Judge:
         return group.series.get(segment) or self._new(group, segment)
 
     def _new(self, group: Group, segment: str) -> Series:
-        s = Series(segment, group.signal, segment.startswith("voice="))
-        group.series[segment] = s
-        size = baseline.slots(s)
-        s.slots_n, s.slots_b = [0.0] * size, [0.0] * size
+        s = group.add(segment)
         group.dimensions = len({blame.dimension(x) for x in group.series} - {""})
         return s
 
@@ -94,12 +94,11 @@ class Judge:
                 s.roll(block)
                 if not s.born:
                     s.born = s.quiet_at = start
-            s.n += n
+            s.total += n
             s.last = start
-            s.quiet_n += n
             if bad:
                 s.b += bad
-            elif not s.active:
+            elif not s.case:
                 continue
             if s.segment == names.ALL:
                 self._weigh(s, at, n, bad, suspects)
@@ -126,7 +125,7 @@ class Judge:
                 evidence.refresh(group, group.all, hour)
             if s.segment != names.ALL:
                 evidence.refresh(group, s, hour)
-        if evidence.weigh(group, s, at - STEP_S, n, bad):
+        if bad and evidence.weigh(group, s, at - STEP_S, n, bad):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             self._follow(group, s, case, n, bad)
@@ -187,7 +186,6 @@ class Judge:
     def _adopt(self, case: Case, s: Series, onset: int) -> None:
         case.members.setdefault(s.signal, {})[s.segment] = onset
         s.case = case.id
-        s.active = True
         s.silent = case.kind == "silence"
 
     def _join(self, case: Case, s: Series, onset: int, at: int) -> None:
@@ -233,7 +231,7 @@ class Judge:
         if event in ("up", "harm") and case.kind != "silence":
             case.contributors = self._blame(case, at)
         case.told = at
-        daily = max(s.volume / s.days if s.days else s.n + sum(s.ns), 1.0)
+        daily = evidence.daily(group, s)
         share = case.bad / case.total if case.total else 0.0
         self.found.append(
             Finding(
@@ -324,36 +322,42 @@ class Judge:
     def _learn(self, midnight: int) -> None:
         state = self.state
         state.covered = [x for x in state.covered if x[4] > midnight - DAY_S]
+        first = midnight - DAY_S
         for group in state.groups.values():
-            spans: dict[str, list[tuple[int, int]]] = {}
-            if group.age >= baseline.CV_DAYS:
-                self._cover(group, spans, midnight)
-            hours = {name: s.by_hour(midnight - DAY_S, midnight) for name, s in group.series.items()}
-            silence.learn(group, midnight, self.half_life, hours)
-            baseline.learn(group, midnight, self.half_life, hours, spans)
-            for s in group.series.values():
-                s.hour = -1
-                known = midnight - s.born >= silence.NEEDS_DAYS * DAY_S and s.born
-                if known and not (s.looked or s.silent or s.alone) and silence.speaks(group, s):
-                    s.quiet, s.quiet_n, s.quiet_at, s.quiet_since = 0.0, 0, midnight, midnight
+            some = list(group.series.values())
+            n, b = of_day(some, first)
+            covered = self._covered(group, midnight) if group.age >= baseline.CV_DAYS else None
+            silence.learn(group, midnight, self.half_life, n)
+            baseline.learn(group, midnight, self.half_life, n, b, covered)
+            for row in np.flatnonzero(silence.speaking(group)).tolist():
+                s = some[row]
+                known = s.born and midnight - s.born >= silence.NEEDS_DAYS * DAY_S
+                if known and not (s.looked or s.silent or s.alone):
+                    silence.afresh(s, midnight)
                     self._schedule(group, s, silence.next_look(group, s, midnight, self.catalogue.allowed_lateness))
         self._day(midnight)
 
-    def _cover(self, group: Group, spans: dict[str, list[tuple[int, int]]], midnight: int) -> None:
-        """What no series is to learn: the hours of its cases, and those of its moment as a whole."""
+    def _covered(self, group: Group, midnight: int) -> Mask:
+        """What no series is to learn of the day [series, hour]: its cases, and those of its moment as a whole."""
+        covered = np.zeros((len(group.series), HOURS), np.bool_)
         for segment, _, _, begin, end in spans_of(self.state, midnight, self.catalogue.budget_period):
-            for name in group.series if segment == names.ALL else (segment,):
-                spans.setdefault(name, []).append((begin, end))
+            first, last = ((t - midnight + DAY_S) / HOUR_S for t in (begin, end))
+            hours = slice(max(0, math.floor(first)), max(0, math.ceil(last)))
+            if segment == names.ALL:
+                covered[:, hours] = True
+            elif segment in group.series:
+                covered[group.series[segment].row, hours] = True
+        return covered
 
     def _day(self, midnight: int) -> None:
         """How the moment's day went, for the desk."""
         bad = total = 0
         expect = allowed = 0.0
         for group in self.state.groups.values():
-            for hour, (n, b) in group.all.by_hour(midnight - DAY_S, midnight).items():
-                bad, total = bad + b, total + n
-                expect += n * baseline.expected(group, group.all, hour % 168)
-                allowed += n * (1 - group.objective)
+            (n,), (b,) = of_day([group.all], midnight - DAY_S)
+            bad, total = bad + int(b.sum()), total + int(n.sum())
+            expect += float(n @ group.wide[names.ALL].day(1 - group.objective, (midnight - DAY_S) // HOUR_S))
+            allowed += float(n.sum()) * (1 - group.objective)
         if total:
             self.found.append(
                 Finding(
@@ -371,7 +375,7 @@ class Judge:
     def _look(self, group: Group, s: Series, at: int) -> None:
         """Works out whether too little came; the next look is when that can first be so."""
         s.looked = False
-        if s.silent or not silence.speaks(group, s):
+        if s.silent:
             return
         silence.catch_up(group, s, at)
         if s.quiet < silence.limit(group, s):
@@ -411,7 +415,7 @@ class Judge:
         case = Case(name, s.segment, s.signal, "silence", since, at, at, at, 0, n, expect, cause)
         case.members[s.signal] = {s.segment: since}
         s.silent = True
-        s.quiet_n, s.quiet_at = 0, at
+        s.heard, s.quiet_at = s.total, at
         self.state.cases[name] = case
         self._tell(case, "up", at)
 
@@ -419,27 +423,29 @@ class Judge:
         """Whether a silent series speaks again as its hour expects."""
         group = self.state.groups[case.signal]
         s = group.series[case.segment]
-        n = s.quiet_n
+        n = s.total - s.heard
         if not n:
             return
-        mean = silence.between(group, s, s.quiet_at, at) * s.least
+        mean = silence.between(group, s, s.quiet_at, at) * silence.least(group, s)
         case.recovery = max(0.0, case.recovery + n * math.log(silence.FALL) - mean * (1 - 1 / silence.FALL))
         case.total += n
-        s.quiet_n, s.quiet_at = 0, at
+        s.heard, s.quiet_at = s.total, at
         if case.recovery >= SURE:
             self._close(case, at)
             for signal, segment in series_of(case):
                 group = self.state.groups[signal]
                 for one in group.series.values() if segment == names.ALL else (group.series[segment],):
-                    one.quiet, one.quiet_n, one.quiet_at, one.quiet_since = 0.0, 0, at, at
+                    silence.afresh(one, at)
 
     def dump(self) -> bytes:
         """All state; `load` on a new judge takes it."""
-        return msgspec.msgpack.encode((self.state, self.due))
+        for group in self.state.groups.values():
+            group.past = group.past[: len(group.series)]  # none to spare
+        return msgspec.msgpack.encode((self.state, self.due), enc_hook=packed)
 
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
-        self.state, self.due = msgspec.msgpack.decode(blob, type=tuple[State, int | None])
+        self.state, self.due = msgspec.msgpack.decode(blob, type=tuple[State, int | None], dec_hook=unpacked)
 
 
 def _up(at: float) -> int:

@@ -14,9 +14,9 @@ import math
 from typing import Final
 
 from streams import names
-from streams.baseline import ORDINARY_SD, SHRINK, STEADY, Group, expected
+from streams.baseline import ORDINARY_SD, SHRINK, STEADY, Group
 from streams.intervals import Z
-from streams.series import MEMORY_S, RATIOS, WEEK_HOURS, Series
+from streams.series import HOURS, MEMORY_S, RATIOS, Series
 
 QUIET_WEEKS: Final = 52.0
 """The false moles that one accepts: by the bound one a moment and year; the bound is not tight, see the bench."""
@@ -35,32 +35,51 @@ def wilson_low(bad: float, n: float) -> float:
     return max(0.0, (p + Z * Z / (2 * n) - spread) / (1 + Z * Z / n))
 
 
+def daily(group: Group, s: Series) -> float:
+    """Events a day of a series, at least one; before the first midnight those so far."""
+    days = float(group.past["days"][s.row])
+    return max(float(group.past["volume"][s.row]) / days if days else s.n + sum(s.ns), 1.0)
+
+
 def allow(group: Group) -> None:
     """Shares out the accepted false moles: half to `all`, half to its segments, each signal alike, each ratio too.
 
     All segments of a dimension together see the moment's bad events once, so dimensions count, and not segments.
     """
-    whole = group.all
-    seen = max(whole.volume / whole.days, 1.0) if whole.days else max(whole.n + sum(whole.ns), 1.0)
-    n, b = sum(whole.slots_n[WEEK_HOURS:-1]), sum(whole.slots_b[WEEK_HOURS:-1])
-    ordinary = (b + SHRINK) / (n + SHRINK / (1 - group.objective)) * (1 + ORDINARY_SD * whole.cv)
+    cv = float(group.past["cv"][0])
+    n, b = group.wide[names.ALL].whole
+    ordinary = (b + SHRINK) / (n + SHRINK / (1 - group.objective)) * (1 + ORDINARY_SD * cv)
+    seen = daily(group, group.all)
     tests = 2 * len(RATIOS) * QUIET_WEEKS / group.share * max(7 * seen * min(ordinary, 1.0), 1.0)
-    group.prior = 1 / max(whole.cv, STEADY) ** 2
+    group.prior = 1 / max(cv, STEADY) ** 2
     group.allowed = math.log(tests)
     group.allowed_segment = math.log(tests * max(group.dimensions, 1))
 
 
 def refresh(group: Group, s: Series, hour: int) -> None:
-    """What this hour expects of a series."""
+    """What this hour expects of a series. Where the hour that is over was dearer, what is owed is paid for now: the
+    bound holds only if nothing is paid for too cheaply."""
     if s.segment == names.ALL:
         allow(group)
-    s.hour = hour
-    s.p = expected(group, s, hour % WEEK_HOURS)
-    s.odds = s.p / (1 - s.p) * (1 + ORDINARY_SD * s.cv)
+    mine = group.past[s.row]
+    p = float(mine["expect"][hour % HOURS])
+    odds = p / (1 - p) * (1 + ORDINARY_SD * float(mine["cv"]))
+    if s.active and odds < s.odds:
+        _pay(s, s.total - s.paid)
+    s.hour, s.p, s.odds = hour, p, odds
     p0 = s.odds / (1 + s.odds)
     s.costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
     allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
     s.limits = [allowed + ln - cost for ln, cost in zip(_LN, s.costs, strict=True)]
+
+
+def _pay(s: Series, owed: int) -> None:
+    s.paid += owed
+    for k in _K:
+        if s.scores[k] > 0.0:
+            s.scores[k] = max(0.0, s.scores[k] - owed * s.costs[k])
+            s.seen[k] += owed
+            s.expects[k] += owed * s.p
 
 
 def rest_now(group: Group, s: Series, start: int) -> float:
@@ -77,34 +96,40 @@ def rest_now(group: Group, s: Series, start: int) -> float:
 
 
 def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
-    """Adds a step's n events to the scores; whether one of them is at its limit. `start`: of the step."""
+    """Adds a step's n events, `bad` > 0 of them, to the scores; whether one is at its limit. `start`: of the step.
+
+    Only a bad event can raise an alarm, so what was good since the last bad one is paid for now: at this step's
+    price, or that of the last bad one's hour, if it was dearer (`refresh`).
+    """
     costs, scores = s.costs, s.scores
     if s.segment != names.ALL and not s.alone and (rest := rest_now(group, s, start)) > 1.0:
         odds = s.odds * rest
         p0 = odds / (1 + odds)
         costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
-    fade = math.exp((s.weighed - start) / MEMORY_S) if s.weighed != start else 1.0
+    owed = s.total - n - s.paid
+    s.paid = s.total
+    fade = math.exp((s.weighed - start) / MEMORY_S) if s.active else 0.0
     s.weighed = start
     active = alarm = False
-    expect = n * s.p
     for k in _K:
         old = scores[k]
-        if old <= 0.0 and not bad:
-            continue
-        new = old * fade + bad * _LN[k] - n * costs[k]
+        if old > 0.0:
+            old = old * fade - owed * costs[k]
+        new = max(old, 0.0) + bad * _LN[k] - n * costs[k]
         if new <= 0.0:
             scores[k] = 0.0
             continue
         if old <= 0.0:
-            s.starts[k], s.seen[k], s.bads[k], s.expects[k] = start, 0, 0, 0.0
-        s.seen[k] += n
-        s.bads[k] += bad
-        s.expects[k] += expect
+            s.starts[k], s.seen[k], s.bads[k], s.expects[k] = start, n, bad, n * s.p
+        else:
+            s.seen[k] += owed + n
+            s.bads[k] += bad
+            s.expects[k] += (owed + n) * s.p
         active = True
         if new >= s.limits[k]:
             new, alarm = s.limits[k], True
         scores[k] = new
-    s.active = active or s.case != ""
+    s.active = active
     return alarm
 
 
@@ -135,6 +160,6 @@ def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool
     if n <= 0 or bad < MIN_BAD or wilson_low(bad, n) <= 1 - group.objective:
         return False
     p = min(max(expect / n, 1e-4), 0.98)
-    odds = p / (1 - p) * (1 + ORDINARY_SD * s.cv)
+    odds = p / (1 - p) * (1 + ORDINARY_SD * float(group.past["cv"][s.row]))
     p0 = odds / (1 + odds)
     return any(bad * ln - n * math.log1p(p0 * (r - 1)) >= h for ln, r, h in zip(_LN, RATIOS, s.limits, strict=True))

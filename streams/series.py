@@ -7,9 +7,14 @@ happened: 104 entries at most (160 before they are packed). Bytes a series, meas
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
 
 STEP_S: Final = 10
 BLOCK_S: Final = 600
@@ -30,14 +35,16 @@ least that is worth a person's time. The last one turns an ordinary 1 % into a q
 
 
 class Series(msgspec.Struct, array_like=True):
-    """`n` counts events, `b` the bad ones of them; times in unix seconds."""
+    """`total` counts events, `b` and `bads` bad ones; times in unix seconds. Its past is `Group.past[row]`."""
 
     segment: str
     signal: str
+    row: int = 0
     alone: bool = False  # a voice: no part of `all`
+    total: int = 0  # events ever
     # The block that is being filled, and those before it
     block: int = 0
-    n: int = 0
+    base: int = 0  # `total` when it began
     b: int = 0
     blocks: list[int] = []
     ns: list[int] = []
@@ -45,16 +52,16 @@ class Series(msgspec.Struct, array_like=True):
     last: int = 0  # start of the last step with an event
     born: int = 0
     # Evidence (CUSUMs, one for each ratio, since its last zero)
-    active: bool = False  # some score is above zero, or a case is open: good events count too
-    weighed: int = 0  # time of the scores
+    active: bool = False  # some score is above zero
+    weighed: int = 0  # time of the scores …
+    paid: int = 0  # … and `total` then
     scores: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(RATIOS))
     starts: list[int] = msgspec.field(default_factory=lambda: [0] * len(RATIOS))
     seen: list[int] = msgspec.field(default_factory=lambda: [0] * len(RATIOS))
     bads: list[int] = msgspec.field(default_factory=lambda: [0] * len(RATIOS))
     expects: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(RATIOS))
     case: str = ""  # the open case that this series belongs to
-    silent: bool = False  # a case of silence is open: its hours teach no volume
-    # What this hour expects; made anew when the hour or the past changes
+    # What this hour expects; made anew when the hour changes
     hour: int = -1
     p: float = 0.0
     odds: float = 0.0  # of an ordinary bad day
@@ -63,35 +70,29 @@ class Series(msgspec.Struct, array_like=True):
     rest_block: int = -1
     rest_b: int = 0  # of the hour before this block
     rest_n: int = 0
-    # The past: faded sums by hour of the week (only `all`), of the day, and as a whole
-    slots_n: list[float] = []
-    slots_b: list[float] = []
-    ratio_b: float = 0.0
-    ratio_e: float = 0.0
-    spread_n: float = 0.0  # day-to-day variation, squared: numerator and denominator
-    spread_d: float = 0.0
-    volume: float = 0.0  # faded events
-    days: float = 0.0  # faded days
-    cv: float = 0.5  # day-to-day variation, as of the last midnight
-    # Volume, for silence
-    vol: list[float] = []  # faded events by hour of the week (`all`) or of the day
-    vol_n: float = 0.0
-    vol_d: float = 0.0
-    least: float = 0.1  # the share of the mean that an ordinary quiet day has, as of the last midnight
+    # Silence
+    silent: bool = False  # a case of silence is open: its hours teach no volume
     quiet: float = 0.0  # evidence that too little comes
     quiet_since: int = 0
-    quiet_at: int = 0  # up to when it is worked out
-    quiet_n: int = 0  # events since then
+    quiet_at: int = 0  # up to when it is worked out …
+    heard: int = 0  # … and `total` then
     looked: bool = False  # its silence is on somebody's list
+
+    @property
+    def n(self) -> int:
+        """Events of the block that is being filled."""
+        return self.total - self.base
 
     def roll(self, block: int) -> None:
         """Begins another block."""
-        if self.n:
+        n = self.total - self.base
+        if n:
             blocks = self.blocks
             blocks.append(self.block)
-            self.ns.append(self.n)
+            self.ns.append(n)
             self.bs.append(self.b)
-            self.n = self.b = 0
+            self.base = self.total
+            self.b = 0
             if len(blocks) > _FULL:
                 self._pack(block)
         self.block = block
@@ -113,29 +114,44 @@ class Series(msgspec.Struct, array_like=True):
     def since(self, at: int) -> tuple[int, int]:
         """Events and bad ones from the block that holds `at` until now, three days at most."""
         i = bisect_left(self.blocks, at // BLOCK_S)
-        return sum(self.ns[i:]) + self.n, sum(self.bs[i:]) + self.b
-
-    def by_hour(self, begin: int, end: int) -> dict[int, tuple[int, int]]:
-        """Absolute hour → events and bad ones, of the blocks that start in [begin, end)."""
-        out: dict[int, tuple[int, int]] = {}
-        i, j = bisect_left(self.blocks, begin // BLOCK_S), bisect_left(self.blocks, end // BLOCK_S)
-        cells = list(zip(self.blocks[i:j], self.ns[i:j], self.bs[i:j], strict=True))
-        if self.n and begin <= self.block * BLOCK_S < end:
-            cells.append((self.block, self.n, self.b))
-        for at, n, b in cells:
-            n0, b0 = out.get(at // HOUR_BLOCKS, (0, 0))
-            out[at // HOUR_BLOCKS] = n0 + n, b0 + b
-        return out
+        return sum(self.ns[i:]) + self.total - self.base, sum(self.bs[i:]) + self.b
 
     def last_hour(self) -> tuple[int, int]:
         """Events and bad ones of this block and the six before it: what it does now."""
         if self.rest_block != self.block:
             i = bisect_left(self.blocks, self.block - HOUR_BLOCKS)
             self.rest_n, self.rest_b, self.rest_block = sum(self.ns[i:]), sum(self.bs[i:]), self.block
-        return self.rest_n + self.n, self.rest_b + self.b
+        return self.rest_n + self.total - self.base, self.rest_b + self.b
 
     def forget_evidence(self) -> None:
         """Back to nothing suspected."""
         zero = len(RATIOS)
         self.scores, self.starts, self.seen = [0.0] * zero, [0] * zero, [0] * zero
         self.bads, self.expects, self.active, self.case = [0] * zero, [0.0] * zero, False, ""
+
+
+def of_day(some: Sequence[Series], begin: int) -> tuple[Floats, Floats]:
+    """Events and bad ones [series, hour] of the day that begins at `begin`, where nothing is later than it."""
+    first = begin // BLOCK_S
+    lengths: list[int] = []
+    blocks: list[int] = []
+    ns: list[int] = []
+    bs: list[int] = []
+    for s in some:
+        before = len(blocks)
+        if s.blocks and s.blocks[-1] >= first:
+            i = bisect_left(s.blocks, first)
+            blocks += s.blocks[i:]
+            ns += s.ns[i:]
+            bs += s.bs[i:]
+        if s.block >= first and s.total > s.base:
+            blocks.append(s.block)
+            ns.append(s.total - s.base)
+            bs.append(s.b)
+        lengths.append(len(blocks) - before)
+    cells = np.repeat(np.arange(len(some)) * HOURS, lengths) + (np.array(blocks, np.int64) - first) // HOUR_BLOCKS
+    size = len(some) * HOURS
+    n, b = np.zeros(size), np.zeros(size)
+    n += np.bincount(cells, ns, size)
+    b += np.bincount(cells, bs, size)
+    return n.reshape(-1, HOURS), b.reshape(-1, HOURS)

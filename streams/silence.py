@@ -9,13 +9,16 @@ within it is ordinary by the catalogue's own word. What comes late all at once c
 """
 
 import math
-from operator import mul
 from typing import Final
 
+import numpy as np
+
 from streams import names
-from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, Hours, faded
+from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, faded
 from streams.evidence import QUIET_WEEKS
-from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
+from streams.past import Rows
+from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Floats, Series
+from streams.windows import Mask
 
 NEEDS_DAYS: Final = 14
 FALL: Final = 4.0
@@ -28,83 +31,75 @@ _LN: Final = math.log(FALL)
 _GROWTH: Final = 1 - 1 / FALL
 
 
-def learn(group: Group, day_end: int, half_life_days: float, hours_of: Hours) -> None:
-    """Takes the day that ends at `day_end`."""
-    whole = group.all
+def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
+    """Takes the day that ends at `day_end`: events [series, hour]. Comes before `baseline.learn`."""
     fade = faded(group, half_life_days)
-    begin = day_end - DAY_S
-    first = begin // HOUR_S
-    if not group.weeks:
-        group.weeks = [0.0] * WEEK_HOURS
-    if fade < 1:
-        group.weeks = [x * fade for x in group.weeks]
+    past = group.past[: len(group.series)]
+    first = (day_end - DAY_S) // HOUR_S
     week_hours = [h % WEEK_HOURS for h in range(first, first + HOURS)]
-    for s in group.series.values():
-        wide = s.segment == names.ALL
-        if not s.vol:
-            s.vol = [0.0] * (WEEK_HOURS if wide else HOURS)
-        if fade < 1:
-            s.vol = [x * fade for x in s.vol]
-        s.vol_n, s.vol_d = s.vol_n * fade, s.vol_d * fade
-        if s.silent:
-            continue
-        hours = hours_of[s.segment]
-        if group.age > WEEK_HOURS // HOURS and s.days:
-            rates = group.rates if wide else [v / s.days for v in s.vol]
-            e = sum(rates[h] for h in week_hours) if wide else sum(map(mul, rates, group.pattern_of_day))
-            n = sum(n for n, _ in hours.values())
-            s.vol_n += (n - e) ** 2 - e
-            s.vol_d += e * e
-            s.least = ordinary(s)
-        for h, (n, _) in hours.items():
-            s.vol[h % (WEEK_HOURS if wide else HOURS)] += n
-    for h in range(first, first + HOURS):
-        group.weeks[h % WEEK_HOURS] += 1
-    _profile(group, whole, day_end // HOUR_S)
+    if not group.weeks:
+        group.weeks, group.volumes = [0.0] * WEEK_HOURS, [0.0] * WEEK_HOURS
+    if fade < 1:
+        group.weeks, group.volumes = [x * fade for x in group.weeks], [x * fade for x in group.volumes]
+        for name in ("hours", "change_n", "change_d"):
+            past[name] *= fade
+    heard = ~np.fromiter((s.silent for s in group.series.values()), np.bool_, len(past))
+    if group.age > WEEK_HOURS // HOURS:
+        e = past["rate"] @ np.array([group.pattern[h] for h in week_hours])
+        e[0] = sum(group.rates[h] for h in week_hours)
+        known = heard & (past["days"] > 0)
+        past["change_n"] += np.where(known, (n.sum(axis=1) - e) ** 2 - e, 0.0)
+        past["change_d"] += np.where(known, e * e, 0.0)
+        past["least"] = np.where(known, _ordinary(past), past["least"])
+    past["least"] = np.maximum(past["least"], LEAST)
+    past["hours"] += n * heard[:, None]
+    past["rate"] = past["hours"] / (past["days"] * fade + 1)[:, None]
+    past["peak"] = past["rate"].max(axis=1)
+    for h, more in zip(week_hours, n[0].tolist(), strict=True):
+        group.weeks[h] += 1
+        group.volumes[h] += more if heard[0] else 0.0
+    _profile(group)
     limits(group)
 
 
-def _profile(group: Group, whole: Series, tomorrow: int) -> None:
+def _profile(group: Group) -> None:
     by_day = [0.0] * HOURS
     for hour in range(HOURS):
         seen = sum(group.weeks[hour::HOURS])
-        by_day[hour] = sum(whole.vol[hour::HOURS]) / seen if seen else 0.0
-    rates = [(whole.vol[h] + by_day[h % HOURS]) / (group.weeks[h] + 1) for h in range(WEEK_HOURS)]
+        by_day[hour] = sum(group.volumes[hour::HOURS]) / seen if seen else 0.0
+    rates = [(group.volumes[h] + by_day[h % HOURS]) / (group.weeks[h] + 1) for h in range(WEEK_HOURS)]
     floor = IDLE * sum(rates) / WEEK_HOURS
     group.rates = rates
     group.busy = [r >= floor and r > 0 for r in rates]
-    pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
-    group.pattern = [x if busy else 0.0 for x, busy in zip(pattern, group.busy, strict=True)]
-    group.pattern_of_day = [pattern[h % WEEK_HOURS] for h in range(tomorrow, tomorrow + HOURS)]
-
-
-def rate(group: Group, s: Series, week_hour: int) -> float:
-    """Events that an hour of the week expects; 0 in an idle hour."""
-    if not group.rates or not group.busy[week_hour]:
-        return 0.0
-    if s.segment == names.ALL:
-        return group.rates[week_hour]
-    return s.vol[week_hour % HOURS] / s.days * group.pattern[week_hour] if s.vol and s.days else 0.0
+    group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
 
 
 def peak(group: Group, s: Series) -> float:
     """No hour expects more."""
-    if not group.rates or not s.vol or not s.days:
+    if not group.rates:
         return 0.0
-    return max(group.rates) if s.segment == names.ALL else max(s.vol) / s.days * max(group.pattern)
+    if s.segment == names.ALL:
+        return max(group.rates)
+    return float(group.past["peak"][s.row]) * max(group.pattern)
 
 
-def ordinary(s: Series) -> float:
+def _ordinary(past: Rows) -> Floats:
     """The share of the mean that an ordinary quiet day has."""
-    weight = CV_DAYS * (s.vol_d / s.days if s.days and s.vol_d > 0 else 1.0)
-    cv = math.sqrt(max(0.0, (s.vol_n + weight * CV_PRIOR**2) / (s.vol_d + weight)))
-    return max(LEAST, 1 - ORDINARY_SD * cv)
+    weight = CV_DAYS * np.where(past["change_d"] > 0, past["change_d"] / np.maximum(past["days"], 1e-9), 1.0)
+    squared = (past["change_n"] + weight * CV_PRIOR**2) / (past["change_d"] + weight)
+    least: Floats = 1 - ORDINARY_SD * np.sqrt(np.maximum(0.0, squared))
+    return least
+
+
+def least(group: Group, s: Series) -> float:
+    """The share of its mean that an ordinary quiet day of a series has."""
+    return float(group.past["least"][s.row])
 
 
 def limits(group: Group) -> None:
     """Every event begins a test (Ville's inequality, as in `evidence`); half of the false ones are `all`'s."""
-    whole = group.all
-    weekly = 7 * whole.volume / whole.days if whole.days else 1.0
+    volume, days = group.past["volume"][0], group.past["days"][0]
+    weekly = 7 * float(volume) / float(days) if days else 1.0
     tests = 2 * QUIET_WEEKS / group.share * max(weekly, 1.0)
     group.quiet_limit = math.log(tests)
     group.quiet_limit_segment = math.log(tests * max(group.dimensions, 1))
@@ -117,16 +112,22 @@ def limit(group: Group, s: Series) -> float:
 
 def catch_up(group: Group, s: Series, at: int) -> None:
     """Works the score out up to `at`, taking events as spread up to the last one, and none after it."""
-    last = min(max(s.last, s.quiet_at), at)
-    if s.quiet_n:
-        _count(group, s, s.quiet_at, last, s.quiet_n)
-        s.quiet_n, s.quiet_at = 0, last
-    _count(group, s, s.quiet_at, at, 0)
-    s.quiet_at = at
+    if s.total > s.heard:
+        last = min(max(s.last, s.quiet_at), at)
+        _count(group, s, s.quiet_at, last, s.total - s.heard)
+        s.heard, s.quiet_at = s.total, last
+    if s.quiet_at < at:
+        _count(group, s, s.quiet_at, at, 0)
+        s.quiet_at = at
+
+
+def afresh(s: Series, at: int) -> None:
+    """Begins to listen."""
+    s.quiet, s.heard, s.quiet_at, s.quiet_since = 0.0, s.total, at, at
 
 
 def _count(group: Group, s: Series, begin: int, end: int, n: int) -> None:
-    mean = between(group, s, begin, end) * s.least
+    mean = between(group, s, begin, end) * least(group, s)
     score = s.quiet * math.exp((begin - end) / MEMORY_S) + _GROWTH * mean - n * _LN
     if score <= 0:
         s.quiet, s.quiet_since = 0.0, end
@@ -136,24 +137,40 @@ def _count(group: Group, s: Series, begin: int, end: int, n: int) -> None:
 
 def between(group: Group, s: Series, begin: int, end: int) -> float:
     """Events that [begin, end) expects, idle hours left out."""
-    mean, at = 0.0, begin
-    while at < end:
-        hour = at // HOUR_S
-        until = min(end, (hour + 1) * HOUR_S)
-        mean += rate(group, s, hour % WEEK_HOURS) * (until - at) / HOUR_S
-        at = until
-    return mean
+    if not group.rates or end <= begin:
+        return 0.0
+    if s.segment == names.ALL:
+        hourly, pattern = group.rates, None
+    else:
+        hourly, pattern = group.past["rate"][s.row].tolist(), group.pattern
+    first, last = begin // HOUR_S, (end - 1) // HOUR_S
+    seconds = 0.0
+    for hour in range(first, last + 1):
+        at = hour % WEEK_HOURS
+        if not group.busy[at]:
+            continue
+        rate = hourly[at] if pattern is None else hourly[hour % HOURS] * pattern[at]
+        if first < hour < last:
+            seconds += rate * HOUR_S
+        else:
+            seconds += rate * (min(end, (hour + 1) * HOUR_S) - max(begin, hour * HOUR_S))
+    return seconds / HOUR_S
 
 
-def speaks(group: Group, s: Series) -> bool:
-    """Whether three days of silence would be evidence; who speaks less often is never missed."""
-    return s.days > 0 and s.volume / s.days * (MEMORY_S / DAY_S) * s.least * _GROWTH >= limit(group, s)
+def speaking(group: Group) -> Mask:
+    """Of each series whether three days of silence would be evidence; who speaks less often is never missed."""
+    past = group.past[: len(group.series)]
+    wanted = np.full(len(past), group.quiet_limit_segment)
+    wanted[0] = group.quiet_limit
+    daily = past["volume"] / np.maximum(past["days"], 1e-9)
+    found: Mask = daily * (MEMORY_S / DAY_S) * past["least"] * _GROWTH >= wanted
+    return found & (past["days"] > 0)
 
 
 def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
     """The earliest time at which the score could be at its limit, to the block; not within `lateness`, which
     silence has to last anyway."""
-    best = peak(group, s) * s.least * _GROWTH
+    best = peak(group, s) * least(group, s) * _GROWTH
     if best <= 0:
         return at + DAY_S
     hours = max(0.0, limit(group, s) - s.quiet) / best

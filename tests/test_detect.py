@@ -16,7 +16,7 @@ from streams.baseline import Group
 from streams.burn import PAIRS, capped, factor
 from streams.detect import Count, Judge
 from streams.moles import Finding, stamp
-from streams.series import DAY_S, HOUR_S, MEMORY_S, RATIOS, Series
+from streams.series import DAY_S, HOUR_S, MEMORY_S, RATIOS
 from tests.core import catalogue
 
 T = 1_700_006_400  # a Wednesday midnight
@@ -183,15 +183,17 @@ def test_the_bound_of_one_number_is_that_of_the_metrics(bad: int, more: int) -> 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(1, 500)), min_size=1, max_size=30))
 def test_a_score_is_the_best_of_all_beginnings(steps: list[tuple[int, int, int]]) -> None:
     group = Group("outcome", 0.99, 1.0)
-    s = group.series["all"] = Series("all", "outcome", slots_n=[0.0] * 193, slots_b=[0.0] * 193)
+    s = group.add("all")
     evidence.refresh(group, s, T // HOUR_S)
     at, seen = T, list[tuple[int, int, int]]()
     for good, bad, wait in steps:
         at += 10 * wait
-        if good + bad == 0:
+        s.total += good + bad
+        if not bad:
             continue
-        evidence.weigh(group, s, at, good + bad, bad)
+        seen.append((at, s.total - good - bad - sum(n for _, n, _ in seen), 0))  # paid for with the next bad one
         seen.append((at, good + bad, bad))
+        evidence.weigh(group, s, at, good + bad, bad)
         for k, r in enumerate(RATIOS):
             sums = [
                 sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / MEMORY_S) for t, n, b in seen[i:])
