@@ -1,7 +1,8 @@
 """Multi-window burn rates, where the evidence bears them out: what makes a case a `burn`.
 
 Pairs by the Google SRE Workbook, chapter 5: a factor is share × period / long window, so that other periods than
-30 days derive theirs. A burn cannot exceed 1 / (1 − objective), so a factor is capped at 0.8 of that.
+30 days derive theirs, down to 1: who burns less keeps the promise. A burn cannot exceed 1 / (1 − objective), so a
+factor is capped at 0.8 of that. Prometheus' rules take their numbers from here.
 """
 
 from typing import Final, NamedTuple
@@ -28,14 +29,22 @@ PAIRS: Final = (
 )
 
 
+def uncapped(pair: Pair, period_s: float) -> float:
+    """The burn rate that uses up a pair's share of the budget in its long window: 14.4, 6, 3 and 1 for 30 days.
+
+    At least 1: with short periods the share is what a kept promise uses up, too (3 days are 10.7 % of 28).
+    """
+    return max(pair.share * period_s / pair.long_s, 1.0)
+
+
 def factor(pair: Pair, objective: float, period_s: float) -> float:
-    """The burn rate of a pair: 14.4, 6, 3 and 1 for 30 days, less where that cannot be reached."""
-    return min(pair.share * period_s / pair.long_s, CAP / (1 - objective))
+    """The same, less where an objective cannot reach it."""
+    return min(uncapped(pair, period_s), CAP / (1 - objective))
 
 
 def capped(pair: Pair, objective: float, period_s: float) -> bool:
     """Whether the factor is the cap: to be shown, for the budget goes faster than the pair's name says."""
-    return pair.share * period_s / pair.long_s > CAP / (1 - objective)
+    return uncapped(pair, period_s) > CAP / (1 - objective)
 
 
 def burning(s: Series, objective: float, at: int, period_s: float) -> bool:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from streams import names
-from streams.burn import CAP, PAIRS, Pair
+from streams.burn import PAIRS
 from streams.windows import WINDOWS
 
 FAST: Final = PAIRS[:2]  # hours, and a page
@@ -51,13 +51,3 @@ def quoted(text: str) -> str:
 def window(seconds: int) -> str:
     """The label of a window."""
     return next(name for name, length in WINDOWS.items() if length == seconds)
-
-
-def uncapped(pair: Pair, budget_period_s: float) -> float:
-    """The burn rate that uses up the pair's share within its long window; under 1 the promise is kept."""
-    return max(pair.share * budget_period_s / pair.long_s, 1.0)
-
-
-def threshold(pair: Pair, budget_period_s: float, objective: float) -> float:
-    """The same as an objective can reach it."""
-    return min(uncapped(pair, budget_period_s), CAP / (1 - objective))

@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from streams import names
 from streams.alerts import NEARLY_SPENT
 from streams.alerts_pipeline import REFUSED, STALE_S
-from streams.burn import Pair
+from streams.burn import Pair, factor
 from streams.catalogue import TIERS, Catalogue, Moment, Signal
 from streams.evidence import MIN_BAD
-from streams.promql import FAST, SLOW, quoted, threshold, window
+from streams.promql import FAST, SLOW, quoted, window
 from streams.route import fingerprint
 
 SAMPLES: Final = 3  # moments; of different tiers where the catalogue has them
@@ -43,7 +43,7 @@ class Sample(NamedTuple):
         self, pair: Pair, period_s: float, share: float, segment: str = names.ALL, bad: int = MIN_BAD
     ) -> Series:
         """Burn rates at a share of the threshold in both windows of a pair."""
-        low = f"{threshold(pair, period_s, self.signal.objective) * share:.6g}x{LENGTH}"
+        low = f"{factor(pair, self.signal.objective, period_s) * share:.6g}x{LENGTH}"
         return {
             self.series(names.BURN_LOW, segment, window=window(pair.long_s)): low,
             self.series(names.BURN_LOW, segment, window=window(pair.short_s)): low,
@@ -245,7 +245,7 @@ def takeover_tests(catalogue: Catalogue, rules: str) -> dict[str, Any]:
         return {s.series(names.MOLE_ACTIVE, instance=instance, kind="burn", tier=s.moment.tier): values}
 
     def burn(s: Sample, instance: str, values: str) -> Series:
-        low = values.replace("1x", f"{threshold(pair, period, s.signal.objective) * 1.01:.6g}x")
+        low = values.replace("1x", f"{factor(pair, s.signal.objective, period) * 1.01:.6g}x")
         bad = s.series(names.WINDOW_EVENTS, instance=instance, window=window(pair.short_s), result="bad")
         lows = (s.series(names.BURN_LOW, instance=instance, window=window(x)) for x in (pair.long_s, pair.short_s))
         return dict.fromkeys(lows, low) | {bad: values.replace("1x", f"{MIN_BAD}x")}

@@ -11,7 +11,7 @@ from typing import Any
 from streams import names
 from streams.alerts import Alert, customer_alerts
 from streams.alerts_pipeline import pipeline_alerts
-from streams.burn import CAP, PAIRS
+from streams.burn import CAP, PAIRS, uncapped
 from streams.catalogue import Catalogue
 from streams.promql import (
     BAD,
@@ -28,7 +28,6 @@ from streams.promql import (
     RUNBOOK,
     THRESHOLD,
     bridged,
-    uncapped,
     window,
 )
 

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import names
-from streams.burn import CAP, PAIRS
+from streams.burn import CAP, PAIRS, factor, uncapped
 from streams.catalogue import TIERS, Catalogue, parse
 from streams.generated import RULES, generated
-from streams.promql import FAST, SLOW, quoted, threshold, uncapped, window
+from streams.promql import FAST, SLOW, quoted, window
 from streams.route import fingerprint
 from streams.rules import Links
 
@@ -333,7 +333,7 @@ def test_two_hundred_moments_generate_well_within_five_seconds_of_the_processor(
 def test_a_threshold_can_always_be_reached_and_never_blames_a_kept_promise(
     objective: float, days: int, pair: Any
 ) -> None:
-    at = threshold(pair, days * 86_400, objective)
+    at = factor(pair, objective, days * 86_400)
     assert at < 1 / (1 - objective)
     assert at >= min(1, CAP / (1 - objective))
 
