@@ -143,7 +143,7 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats, b: Float
             wide.fade(fade)
     group.days += 1
     group.age += 1
-    past["days"] += 1
+    past["days"] += np.fromiter((s.born > 0 for s in group.series.values()), np.bool_, len(past))
     past["volume"] += n.sum(axis=1)
     if covered is not None:
         n, b = np.where(covered, 0.0, n), np.where(covered, 0.0, b)
@@ -184,7 +184,7 @@ def _variation(group: Group, past: Rows) -> Floats:
         pooled = max(0.0, (group.pool_n + prior * 0.1 * group.pool_d) / (1.1 * group.pool_d))
     priors = np.full(len(past), pooled)
     priors[0] = prior
-    weight = CV_DAYS * np.where(past["spread_d"] > 0, past["spread_d"] / past["days"], 1.0)
+    weight = CV_DAYS * np.where(past["spread_d"] > 0, past["spread_d"] / np.maximum(past["days"], 1e-9), 1.0)
     squared = (past["spread_n"] + weight * priors) / (past["spread_d"] + weight)
     cv: Floats = np.sqrt(np.maximum(0.0, squared))
     return cv

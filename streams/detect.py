@@ -61,13 +61,14 @@ class Judge:
         if group is None:
             group = Group(signal, self.objectives[signal], 1 / len(self.objectives))
             self.state.groups[signal] = group
-            self._new(group, names.ALL)
-        return group.series.get(segment) or self._new(group, segment)
+            group.add(names.ALL)
+        return group.series.get(segment) or group.add(segment)
 
-    def _new(self, group: Group, segment: str) -> Series:
-        s = group.add(segment)
-        group.dimensions = len({blame.dimension(x) for x in group.series} - {""})
-        return s
+    def _begin(self, s: Series, start: int) -> None:
+        """The first event of a series: it is there from now on, however long it has been known."""
+        group = self.state.groups[s.signal]
+        s.born = s.quiet_at = start
+        group.dimensions = len({blame.dimension(x.segment) for x in group.series.values() if x.born} - {""})
 
     def step(self, at: int, counts: Iterable[Count]) -> list[Finding]:
         """Judges the 10 s that end at `at` (later than all before); what was counted, in any order."""
@@ -93,7 +94,7 @@ class Judge:
             if s.block != block:
                 s.roll(block)
                 if not s.born:
-                    s.born = s.quiet_at = start
+                    self._begin(s, start)
             s.total += n
             s.last = start
             if bad:
@@ -324,6 +325,8 @@ class Judge:
         state.covered = [x for x in state.covered if x[4] > midnight - DAY_S]
         first = midnight - DAY_S
         for group in state.groups.values():
+            if not any(group.series[wide].born for wide in group.wide):
+                continue
             some = list(group.series.values())
             n, b = of_day(some, first)
             covered = self._covered(group, midnight) if group.age >= baseline.CV_DAYS else None
@@ -331,8 +334,7 @@ class Judge:
             baseline.learn(group, midnight, self.half_life, n, b, covered)
             for row in np.flatnonzero(silence.speaking(group)).tolist():
                 s = some[row]
-                known = s.born and midnight - s.born >= silence.NEEDS_DAYS * DAY_S
-                if known and not (s.looked or s.silent or s.alone):
+                if midnight - s.born >= silence.NEEDS_DAYS * DAY_S and not (s.looked or s.silent or s.alone):
                     silence.afresh(s, midnight)
                     self._schedule(group, s, silence.next_look(group, s, midnight, self.catalogue.allowed_lateness))
         self._day(midnight)
@@ -377,8 +379,10 @@ class Judge:
         s.looked = False
         if s.silent:
             return
-        silence.catch_up(group, s, at)
-        if s.quiet < silence.limit(group, s):
+        limit = silence.limit(group, s)
+        if silence.most(group, s, at) >= limit:
+            silence.catch_up(group, s, at)
+        if s.quiet < limit:
             self._schedule(group, s, silence.next_look(group, s, at, self.catalogue.allowed_lateness))
             return
         sure = _up(s.quiet_since + self.catalogue.allowed_lateness) + BLOCK_S

@@ -6,11 +6,25 @@ from typing import Final
 from streams.detect import Judge
 from streams.moles import Finding
 from streams.route import Routes
+from streams.series import Series
 from streams.steps import Steps
 from streams.windows import BUCKET_S
 from streams.wire import Lane
 
 MOST: Final = 2_000  # counts, some 40 ms if they are of one moment
+
+
+class _Found(dict[int, Series]):
+    """The series of the judges by their place in `Steps.names`."""
+
+    def __init__(self, names: list[tuple[str, str, str]], judges: dict[str, Judge]) -> None:
+        self.names = names
+        self.judges = judges
+
+    def __missing__(self, i: int) -> Series:
+        moment, segment, signal = self.names[i]
+        s = self[i] = self.judges[moment].series(segment, signal)
+        return s
 
 
 class Judging:
@@ -24,6 +38,7 @@ class Judging:
         self.through = 0  # seconds; the end of the last step that is judged
         self._pass: Iterator[None] | None = None
         self.judges: dict[str, Judge] = {}
+        self._series = _Found(self.steps.names, self.judges)
         self.found: list[Finding] = []  # since they were last taken
 
     def lane(self, i: int, lane: Lane) -> None:
@@ -61,10 +76,11 @@ class Judging:
         found: list[Finding] = []
         for moment, judge in list(self.judges.items()):
             called = judge.due is not None and judge.due <= end
-            for at, counts in steps.get(moment, ()):
-                found += judge.step(at, counts)
+            for step in steps.get(moment, ()):
+                series = map(self._series.__getitem__, step.series)
+                found += judge.step_rows(step.end, zip(series, step.events, step.bad, strict=True))
             while judge.due is not None and judge.due <= end:
-                found += judge.step(judge.due, ())
+                found += judge.step_rows(judge.due, ())
             if called or moment in steps:
                 yield
         found.sort(key=lambda f: (f.at, f.moment, f.segment, f.signal, f.kind))
@@ -83,6 +99,7 @@ class Judging:
     def load(self, through: int, judges: dict[str, bytes]) -> None:
         """Takes what `dump` gave, for the moments that are still this partition's."""
         self.steps.through = self.through = through
+        self._series.clear()
         for moment, state in judges.items():
             self._judge(moment)
             if moment in self.judges:

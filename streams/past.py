@@ -27,10 +27,10 @@ PAST: Final = np.dtype(
         ("days", "f8"),  # faded days
         ("hours", "f8", HOURS),  # faded events by hour of the day, of the days that were not silent
         ("rate", "f8", HOURS),  # `hours` by `days`
-        ("peak", "f8"),  # the most of them
         ("change_n", "f8"),  # as `spread`, of a day's volume
         ("change_d", "f8"),
         ("least", "f8"),  # the share of the mean that an ordinary quiet day has
+        ("growth", "f8"),  # evidence that an hour of silence is, at most
         ("wide", "?"),  # has a past of its own: `all` and the voices
     ]
 )

@@ -49,6 +49,7 @@ class Series(msgspec.Struct, array_like=True):
     blocks: list[int] = []
     ns: list[int] = []
     bs: list[int] = []
+    packed: int = 0  # up to this block they are whole hours
     last: int = 0  # start of the last step with an event
     born: int = 0
     # Evidence (CUSUMs, one for each ratio, since its last zero)
@@ -98,18 +99,18 @@ class Series(msgspec.Struct, array_like=True):
         self.block = block
 
     def _pack(self, block: int) -> None:
+        """Forgets what is too old, and makes hours of blocks that are no longer fine."""
         oldest, fine = block - MEMORY_S // BLOCK_S, (block - FINE_S // BLOCK_S) // HOUR_BLOCKS * HOUR_BLOCKS
-        packed: dict[int, tuple[int, int]] = {}
-        for at, n, b in zip(self.blocks, self.ns, self.bs, strict=True):
-            if at < oldest:
-                continue
-            if at < fine:
-                at = at // HOUR_BLOCKS * HOUR_BLOCKS
-            n0, b0 = packed.get(at, (0, 0))
-            packed[at] = n0 + n, b0 + b
-        self.blocks = list(packed)
-        self.ns = [n for n, _ in packed.values()]
-        self.bs = [b for _, b in packed.values()]
+        i, j, k = (bisect_left(self.blocks, at) for at in (oldest, max(oldest, self.packed), fine))
+        hours: dict[int, tuple[int, int]] = {}
+        for at, n, b in zip(self.blocks[j:k], self.ns[j:k], self.bs[j:k], strict=True):
+            hour = at // HOUR_BLOCKS * HOUR_BLOCKS
+            n0, b0 = hours.get(hour, (0, 0))
+            hours[hour] = n0 + n, b0 + b
+        self.blocks = [*self.blocks[i:j], *hours, *self.blocks[k:]]
+        self.ns = [*self.ns[i:j], *(n for n, _ in hours.values()), *self.ns[k:]]
+        self.bs = [*self.bs[i:j], *(b for _, b in hours.values()), *self.bs[k:]]
+        self.packed = max(fine, self.packed)
 
     def since(self, at: int) -> tuple[int, int]:
         """Events and bad ones from the block that holds `at` until now, three days at most."""

@@ -54,11 +54,16 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
     past["least"] = np.maximum(past["least"], LEAST)
     past["hours"] += n * heard[:, None]
     past["rate"] = past["hours"] / (past["days"] * fade + 1)[:, None]
-    past["peak"] = past["rate"].max(axis=1)
     for h, more in zip(week_hours, n[0].tolist(), strict=True):
         group.weeks[h] += 1
         group.volumes[h] += more if heard[0] else 0.0
     _profile(group)
+    most = [
+        max(x for x, busy in zip(some, group.busy, strict=True) if busy) if any(group.busy) else 0.0
+        for some in (group.rates, group.pattern)
+    ]
+    past["growth"] = _GROWTH * past["least"] * past["rate"].max(axis=1) * most[1]
+    past["growth"][0] = _GROWTH * past["least"][0] * most[0]
     limits(group)
 
 
@@ -72,15 +77,6 @@ def _profile(group: Group) -> None:
     group.rates = rates
     group.busy = [r >= floor and r > 0 for r in rates]
     group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
-
-
-def peak(group: Group, s: Series) -> float:
-    """No hour expects more."""
-    if not group.rates:
-        return 0.0
-    if s.segment == names.ALL:
-        return max(group.rates)
-    return float(group.past["peak"][s.row]) * max(group.pattern)
 
 
 def _ordinary(past: Rows) -> Floats:
@@ -110,15 +106,25 @@ def limit(group: Group, s: Series) -> float:
     return group.quiet_limit if s.segment == names.ALL else group.quiet_limit_segment
 
 
+def most(group: Group, s: Series, at: int) -> float:
+    """What the score could be at `at`, at most: events are taken in, silence since the last one at the dearest."""
+    growth = float(group.past["growth"][s.row]) / HOUR_S
+    n = s.total - s.heard
+    if n:
+        last = min(max(s.last, s.quiet_at), at)
+        if s.quiet + growth * (last - s.quiet_at) <= n * _LN:
+            s.quiet, s.quiet_since = 0.0, last
+        else:
+            _count(group, s, s.quiet_at, last, n)
+        s.heard, s.quiet_at = s.total, last
+    return s.quiet + growth * (at - s.quiet_at)
+
+
 def catch_up(group: Group, s: Series, at: int) -> None:
     """Works the score out up to `at`, taking events as spread up to the last one, and none after it."""
-    if s.total > s.heard:
-        last = min(max(s.last, s.quiet_at), at)
-        _count(group, s, s.quiet_at, last, s.total - s.heard)
-        s.heard, s.quiet_at = s.total, last
-    if s.quiet_at < at:
-        _count(group, s, s.quiet_at, at, 0)
-        s.quiet_at = at
+    most(group, s, at)
+    _count(group, s, s.quiet_at, at, 0)
+    s.quiet_at = at
 
 
 def afresh(s: Series, at: int) -> None:
@@ -168,11 +174,11 @@ def speaking(group: Group) -> Mask:
 
 
 def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
-    """The earliest time at which the score could be at its limit, to the block; not within `lateness`, which
-    silence has to last anyway."""
-    best = peak(group, s) * least(group, s) * _GROWTH
-    if best <= 0:
+    """The earliest time after `at` at which the score could be at its limit, to the block; not within `lateness`,
+    which silence has to last anyway."""
+    growth = float(group.past["growth"][s.row])
+    if growth <= 0:
         return at + DAY_S
-    hours = max(0.0, limit(group, s) - s.quiet) / best
-    wait = min(int(hours * HOUR_S), MEMORY_S)
-    return -(-(at + max(wait, int(lateness), BLOCK_S)) // BLOCK_S) * BLOCK_S
+    hours = max(0.0, limit(group, s) - s.quiet) / growth
+    wait = max(min(int(hours * HOUR_S), MEMORY_S), int(lateness))
+    return -(-max(s.quiet_at + wait, at + BLOCK_S) // BLOCK_S) * BLOCK_S

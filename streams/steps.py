@@ -11,14 +11,24 @@ the clock has passed its end; what still turns up for it (a source that was idle
         12:00:10            4         0      +2           6     the two were sent late, and known only now
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from streams.detect import Count
 from streams.route import Routes
 from streams.series import DAY_S
 from streams.signals import CAME, LEFT
 from streams.windows import BUCKET_S, NONE, Ints, Mask
 from streams.wire import Lane
+
+
+class Step(NamedTuple):
+    """What one step saw of a moment, by series: its place in `Steps.names`, events, bad ones. In order of names."""
+
+    end: int  # unix seconds
+    series: list[int]
+    events: list[int]
+    bad: list[int]
 
 
 class Steps:
@@ -29,7 +39,9 @@ class Steps:
         self.partition = partition
         self.through = 0
         self._series: dict[tuple[str, str, str], int] = {}  # moment, segment, signal
-        self._names: list[tuple[str, str, str]] = []
+        self.names: list[tuple[str, str, str]] = []
+        self._moments: dict[str, int] = {}
+        self._moment = NONE  # of the series
         self._order = NONE  # of the series, by name
         self._of = np.zeros((3, 64), np.int64)  # by lane: 2 × series + bad, or -1; its sign; whether it is late
         self._waiting: list[tuple[int, Ints, Ints, Ints]] = []  # first bucket; buckets, lanes, values
@@ -52,8 +64,8 @@ class Steps:
         key = moment, segment, field[:-1]
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = len(self._names)
-            self._names.append(key)
+            series = self._series[key] = len(self.names)
+            self.names.append(key)
         self._of[:, i] = 2 * series + (field[-1] == "-"), sign, late
 
     def late(self, lanes: Ints) -> Mask:
@@ -84,22 +96,43 @@ class Steps:
             return min(clock_s, max(step * BUCKET_S, first + BUCKET_S), first + DAY_S)
         return min(clock_s, first + DAY_S)
 
-    def take(self, end: int) -> dict[str, list[tuple[int, list[Count]]]]:
-        """By moment the steps that end at or before `end` and saw anything: (end of step, counts), in order."""
-        steps: dict[str, list[tuple[int, list[Count]]]] = {}
-        for at, moment, count in self._due(end):
-            mine = steps.setdefault(moment, [])
-            if not mine or mine[-1][0] != at:
-                mine.append((at, []))
-            mine[-1][1].append(count)
+    def take(self, end: int) -> dict[str, list[Step]]:
+        """By moment the steps that end at or before `end` and saw anything, in order."""
+        buckets, lanes, values = self._due(end)
+        steps: dict[str, list[Step]] = {}
+        if not len(buckets):
+            self.through = end
+            return steps
+        if len(self._order) < len(self.names):
+            self._order = np.array(sorted(range(len(self.names)), key=self.names.__getitem__), np.int64)
+            self._moment = np.array([self._moments.setdefault(m, len(self._moments)) for m, _, _ in self.names])
+        size = len(self._order)
+        rank = np.empty_like(self._order)
+        rank[self._order] = np.arange(size)
+        of, sign, _ = self._of[:, lanes]
+        keys, at = np.unique(
+            np.maximum(buckets, self.through // BUCKET_S) * size + rank[of >> 1], return_inverse=True
+        )
+        n = np.bincount(at, values * sign)
+        bad = np.bincount(at, values * sign * (of & 1))
+        keys, n, bad = keys[n > 0], n[n > 0], bad[n > 0]
+        series = self._order[keys % size]
+        moment, ends = self._moment[series], (keys // size + 1) * BUCKET_S
+        cuts = np.flatnonzero(np.diff(moment) | np.diff(ends)) + 1
+        moments = list(self._moments)
+        every = [x.astype(np.int64).tolist() for x in (series, n, bad)]
+        for a, z in zip([0, *cuts.tolist()], [*cuts.tolist(), len(keys)], strict=True):
+            if a < z:
+                mine = steps.setdefault(moments[moment[a]], [])
+                mine.append(Step(int(ends[a]), every[0][a:z], every[1][a:z], every[2][a:z]))
         self.through = end
         return steps
 
-    def _due(self, end: int) -> list[tuple[int, str, Count]]:
-        """The counts of the steps up to `end`: (end of step, moment, count), in the order of steps and names."""
+    def _due(self, end: int) -> tuple[Ints, Ints, Ints]:
+        """Takes buckets, lanes and values of the steps up to `end` from those that wait."""
         due = [w for w in self._waiting if w[0] * BUCKET_S < end]
         if not due:
-            return []
+            return NONE, NONE, NONE
         self._waiting = [w for w in self._waiting if w[0] * BUCKET_S >= end]
         buckets, lanes, values = (np.concatenate([w[i] for w in due]) for i in (1, 2, 3))
         later = buckets * BUCKET_S >= end
@@ -107,36 +140,7 @@ class Steps:
             kept = buckets[later]
             self._waiting.append((int(kept.min()), kept, lanes[later], values[later]))
             buckets, lanes, values = buckets[~later], lanes[~later], values[~later]
-        if len(self._order) < len(self._names):
-            self._order = np.array(sorted(range(len(self._names)), key=self._names.__getitem__), np.int64)
-        order = self._order
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        of, sign, _ = self._of[:, lanes]
-        steps = np.maximum(buckets, self.through // BUCKET_S)
-        first = int(steps.min())
-        keys = ((steps - first) * len(order) + rank[of >> 1]) << 1 | of & 1
-        found, at = np.unique(keys, return_inverse=True)
-        sums = np.bincount(at, values * sign).astype(np.int64)
-        return self._counts(found[sums > 0], sums[sums > 0], order, first)
-
-    def _counts(self, keys: Ints, sums: Ints, order: Ints, first: int) -> list[tuple[int, str, Count]]:
-        previous, good = -1, 0
-        both = keys >> 1
-        ends = ((both // len(order)) + first + 1) * BUCKET_S
-        series = order[both % len(order)]
-        out: list[tuple[int, str, Count]] = []
-        for one, is_bad, n, at, i in zip(
-            both.tolist(), (keys & 1).tolist(), sums.tolist(), ends.tolist(), series.tolist(), strict=True
-        ):
-            moment, segment, signal = self._names[i]
-            if is_bad and one == previous:
-                out[-1] = at, moment, (segment, signal, good, n)
-            else:
-                good = 0 if is_bad else n
-                out.append((at, moment, (segment, signal, good, n if is_bad else 0)))
-            previous = one
-        return out
+        return buckets, lanes, values
 
     def waiting(self) -> tuple[Ints, Ints, Ints]:
         """Buckets, lanes, values of all that is not judged yet."""

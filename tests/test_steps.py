@@ -42,12 +42,14 @@ class Recorded(Health):
         if now <= self.judging.steps.through:
             return
         for moment, steps in self.judging.steps.take(now).items():
-            assert [at for at, _ in steps] == sorted({at for at, _ in steps})
-            for at, counts in steps:
-                assert [c[:2] for c in counts] == sorted({c[:2] for c in counts})
-                for segment, signal, good, bad in counts:
-                    self.shown[(at, moment, segment, signal), "good"] += good
-                    self.shown[(at, moment, segment, signal), "bad"] += bad
+            assert [step.end for step in steps] == sorted({step.end for step in steps})
+            for step in steps:
+                names = [self.judging.steps.names[i] for i in step.series]
+                assert names == sorted(set(names))
+                for name, n, bad in zip(names, step.events, step.bad, strict=True):
+                    assert name[0] == moment
+                    self.shown[(step.end, *name), "good"] += n - bad
+                    self.shown[(step.end, *name), "bad"] += bad
 
 
 def shown(pipeline: Pipeline) -> tuple[Counter[tuple[Step, str]], int]:
