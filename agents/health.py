@@ -19,7 +19,7 @@ from streams.board import hours, summaries
 from streams.health import Health
 from streams.moles import Finding
 from streams.route import Routes
-from streams.view import view
+from streams.view import Viewer
 
 Tell = Callable[[int, int, list[Finding]], Awaitable[None]]  # partition, through, what was found; until acked
 
@@ -34,6 +34,7 @@ class Owned:
 
     def __init__(self, health: Health, snapshots: Snapshots, turn: int) -> None:
         self.health = health
+        self.viewer = Viewer(health)
         self.snapshots = snapshots
         self.turn = turn  # of our last frontier before the assignment
         self.recovered = False
@@ -135,7 +136,7 @@ class HealthStage:
         out: dict[str, bytes] = {}
         for owned in self.owned.values():
             if owned.recovered:
-                v = view(owned.health)
+                v = owned.viewer.view()
                 recent = {(m, s): hours(owned.health, m, s) for m, segment, s in v.series if segment == names.ALL}
                 out |= summaries(v, self.routes.catalogue, recent)
         return out

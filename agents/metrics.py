@@ -1,7 +1,9 @@
-"""`/metrics`: a collector that reads state when it is scraped, and holds none.
+"""`/metrics`: what one reading of the state says, as text; nothing is held between two scrapes.
 
-State is read on the event loop (`agents.reading`; arrays: under a millisecond for thousands of series), the text is
-made in a thread, so that a scrape of 50,000 samples does not hold up ingestion.
+State is read on the event loop (`agents.reading`: arrays, some milliseconds for 45,000 series). The samples of the
+series, tens for each, are written by hand in pieces (`streams.exposition`), and between two pieces the loop does what
+else there is: with a thread each of its turns would wait up to 5 ms for the interpreter's lock. All other families
+are prometheus_client's.
 """
 
 import importlib.metadata
@@ -23,16 +25,14 @@ from streams import names
 from streams.candidates import BOUNDS, COUNTED
 from streams.catalogue import Catalogue
 from streams.events import SECOND
-from streams.intervals import mean_interval, nps_interval
 from streams.moles import Kind
 from streams.route import fingerprint
-from streams.windows import WINDOWS
 
 SERIES = ("moment", "segment", "signal")
 
 
 class ReadingCollector(Collector):
-    """The samples of one reading."""
+    """The samples of one reading, but for those of its series and scores."""
 
     def __init__(self, reading: Reading, catalogue: Catalogue) -> None:
         self.reading = reading
@@ -44,46 +44,10 @@ class ReadingCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families; a family without a sample is left out."""
-        families = (
-            self._series(), self._catalogue(), self._scores(), self._moles(), self._pipeline(), self._operation(),
-        )  # fmt: skip
+        families = self._catalogue(), self._waits(), self._moles(), self._pipeline(), self._operation()
         for family in itertools.chain(*families):
             if family.samples:
                 yield family
-
-    def _series(self) -> Iterator[Metric]:
-        events = CounterMetricFamily(names.EVENTS, "Events ever counted for a signal.", labels=[*SERIES, "result"])
-        windows = GaugeMetricFamily(
-            names.WINDOW_EVENTS, "Events in a sliding window.", labels=[*SERIES, "window", "result"]
-        )
-        burn = GaugeMetricFamily(
-            names.BURN, "Bad share over the share that the objective allows.", labels=[*SERIES, "window"]
-        )
-        low = GaugeMetricFamily(
-            names.BURN_LOW,
-            "The same from the lower bound of the bad share (Wilson, 95 %).",
-            labels=[*SERIES, "window"],
-        )
-        budget = GaugeMetricFamily(
-            names.BUDGET, "Share of the error budget that is left over the budget period.", labels=SERIES
-        )
-        for v in self.reading.views:
-            for labels, g, b in zip(v.series, v.ever.good.tolist(), v.ever.bad.tolist(), strict=True):
-                events.add_metric([*labels, "good"], g)
-                events.add_metric([*labels, "bad"], b)
-            for window in WINDOWS:
-                c = v.windows[window]
-                rates, lows = v.burn(window)
-                for labels, g, b, r, x in zip(
-                    v.series, c.good.tolist(), c.bad.tolist(), rates.tolist(), lows.tolist(), strict=True
-                ):
-                    windows.add_metric([*labels, window, "good"], g)
-                    windows.add_metric([*labels, window, "bad"], b)
-                    burn.add_metric([*labels, window], r)
-                    low.add_metric([*labels, window], x)
-            for labels, left in zip(v.series, v.remaining().tolist(), strict=True):
-                budget.add_metric(labels, left)
-        yield from (events, windows, burn, low, budget)
 
     def _catalogue(self) -> Iterator[Metric]:
         objective = GaugeMetricFamily(names.OBJECTIVE, "The objective of a signal.", labels=["moment", "signal"])
@@ -103,28 +67,12 @@ class ReadingCollector(Collector):
                     info.add_metric([moment, m.tier, m.phase or "", m.owner or "", m.title], 1)
         yield from (objective, info)
 
-    def _scores(self) -> Iterator[Metric]:
-        labels = ["moment", "segment", "survey", "window"]
-        mean = [
-            GaugeMetricFamily(n, f"Mean score, {what}.", labels=labels)
-            for n, what in zip((names.SCORE_MEAN, names.SCORE_LOW, names.SCORE_HIGH), _BOUNDS, strict=True)
-        ]
-        nps = [
-            GaugeMetricFamily(n, f"Net promoter share, {what}.", labels=labels)
-            for n, what in zip((names.NPS, names.NPS_LOW, names.NPS_HIGH), _BOUNDS, strict=True)
-        ]
+    def _waits(self) -> Iterator[Metric]:
         waits = HistogramMetricFamily(names.WAIT, "How long customers were kept waiting.", labels=["moment"])
         for v in self.reading.views:
-            for s in v.scores:
-                found = mean_interval(s.n, s.total / 1000, s.squares / 1_000_000)
-                for family, value in zip(mean, found, strict=True):
-                    family.add_metric([s.moment, s.segment, s.survey, s.window], value)
-                if s.survey == "nps":
-                    for family, value in zip(nps, nps_interval(s.promoters, s.detractors, s.n), strict=True):
-                        family.add_metric([s.moment, s.segment, s.survey, s.window], value)
             for w in v.waits:
                 waits.add_metric([w.moment], [(_bound(b), n) for b, n in w.buckets], w.sum_s)
-        yield from (*mean, *nps, waits)
+        yield waits
 
     def _moles(self) -> Iterator[Metric]:
         moles = self.reading.moles
@@ -225,9 +173,6 @@ class ReadingCollector(Collector):
         refused = GaugeMetricFamily(names.SERIES_REFUSED, "Series that --max-series keeps from being exported.")
         refused.add_metric([], self.reading.refused)
         yield from (*memory, series, refused)
-
-
-_BOUNDS = ("as measured", "lower end of the 95 % interval", "upper end of the 95 % interval")
 
 
 def _bound(bound: float) -> str:

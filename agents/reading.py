@@ -9,7 +9,7 @@ from agents.sinks import Outbox
 from streams.candidates import BOUNDS, Candidates, Histogram
 from streams.journal import Head
 from streams.moles import Mole
-from streams.view import View, view
+from streams.view import View
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read(molehill: Molehill) -> Reading:
     room = molehill.settings.max_series
     for owned in molehill.health.owned.values():
         if owned.recovered:
-            shown = view(owned.health, room)
+            shown = owned.viewer.view(room)
             refused += shown.refused
             room -= len(shown.series)
             views.append(shown)

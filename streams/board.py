@@ -10,7 +10,7 @@ from streams.catalogue import Catalogue
 from streams.health import Health
 from streams.signals import bad, good
 from streams.view import View
-from streams.windows import HOUR_S, Ints
+from streams.windows import HOUR_S, Row
 
 WINDOWS: Final = ("5m", "1h", "6h", "1d", "3d")
 SEGMENTS: Final = 10  # a moment's worst
@@ -25,8 +25,8 @@ def hours(health: Health, moment: str, signal: str) -> list[list[int]]:
     return [[_cell(ring.rows.get(start), lane) for lane in lanes] for start in starts]
 
 
-def _cell(row: Ints | None, lane: int | None) -> int:
-    return 0 if row is None or lane is None or lane >= len(row) else int(row[lane])
+def _cell(row: Row | None, lane: int | None) -> int:
+    return 0 if row is None or lane is None else row.get(lane)
 
 
 def summaries(v: View, catalogue: Catalogue, recent: dict[tuple[str, str], list[list[int]]]) -> dict[str, bytes]:
@@ -38,6 +38,9 @@ def summaries(v: View, catalogue: Catalogue, recent: dict[tuple[str, str], list[
     order = np.argsort(-rates["1d"][1], kind="stable").tolist()  # the worst first, by what the evidence supports
     for i in order:
         moment, segment, signal = v.series[i]
+        found = out[moment]
+        if segment != names.ALL and (len(found["segments"]) == SEGMENTS or not day.bad[i]):
+            continue
         entry = {
             "signal": signal,
             "objective": float(v.objectives[i]),
@@ -47,10 +50,9 @@ def summaries(v: View, catalogue: Catalogue, recent: dict[tuple[str, str], list[
             "burn_rate_low": {w: round(float(rates[w][1][i]), 3) for w in WINDOWS},
             "error_budget_remaining": round(float(remaining[i]), 4),
         }
-        found = out[moment]
         if segment == names.ALL:
             found["signals"].append(entry | {"hours": recent.get((moment, signal), [])})
-        elif len(found["segments"]) < SEGMENTS and entry["bad"]:
+        else:
             found["segments"].append({"segment": segment} | entry)
     for found in out.values():
         found["signals"].sort(key=lambda s: s["signal"])

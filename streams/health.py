@@ -23,6 +23,7 @@ from streams.windows import BUCKET_S, NONE, Ints, Mask, Windows
 from streams.wire import Frontier, Lane, Tallies, decode, unpack
 
 BUCKET = BUCKET_S * SECOND
+WORKERS = 1_000  # whose last turn is remembered
 
 
 class Known:
@@ -47,14 +48,14 @@ class Health:
         self.clock = Clock(expected)
         self.sources: dict[Source, Known] = {}
         self.raw: dict[Lane, int] = {}  # lanes as ingest named them
-        self.target = NONE  # raw lane → lane
+        self.target = NONE  # raw lane → lane; longer than there are, as `totals` is
         self.lanes: dict[Lane, int] = {}
         self.names: list[Lane] = []
         self.totals = NONE
         self.admitted: dict[str, dict[str, None]] = {}  # "" or "moment\0dimension" → names, first come
         self.windows = Windows(int(routes.catalogue.budget_period))
         self.judging = Judging(routes, partition)
-        self.workers: dict[str, int] = {}  # worker → the turn of its last frontier
+        self.workers: dict[str, int] = {}  # worker → the turn of its last frontier, the latest heard last
         for moment in routes.catalogue.moments:
             if routes.owner(moment) == partition:
                 self._expect(moment)
@@ -78,7 +79,7 @@ class Health:
             i = self.lanes[lane] = len(self.names)
             self.names.append(lane)
             self.judging.lane(i, lane)
-            self.totals = _grown(self.totals, len(self.names))
+            self.totals = _roomy(self.totals, len(self.names))
             if lane[2][-1] in "+-":  # a signal's two lanes come together
                 self._lane((lane[0], lane[1], good(lane[2][:-1])))
                 self._lane((lane[0], lane[1], bad(lane[2][:-1])))
@@ -89,7 +90,7 @@ class Health:
         i = self.raw.get(lane)
         if i is None:
             i = self.raw[lane] = len(self.raw)
-            self.target = _grown(self.target, i + 1)
+            self.target = _roomy(self.target, i + 1)
             self.target[i] = self._lane(self._admit(lane))
         return i
 
@@ -123,7 +124,7 @@ class Health:
         self.offset = offset
         message = decode(value)
         if isinstance(message, Frontier):
-            self.workers[message.worker] = message.turn
+            self._heard(message)
             for topic, partition, watermark, idle in message.sources:
                 self._report((topic, partition), Progress(watermark, idle))
             self._advance(message.wall)
@@ -148,6 +149,16 @@ class Health:
         self._report(source, Progress(message.watermark, idle=False))
         self._advance()
 
+    def _heard(self, message: Frontier) -> None:
+        """Notes a worker's turn, which that worker alone asks for; every start of one is another name.
+
+        Who is dropped and lives says it again within the second, so that only its recovery waits for that.
+        """
+        self.workers.pop(message.worker, None)
+        self.workers[message.worker] = message.turn
+        if len(self.workers) > WORKERS:
+            del self.workers[next(iter(self.workers))]
+
     def _report(self, source: Source, progress: Progress) -> None:
         """To the clock; it does not wait for a topic that the catalogue has mapped once and maps no more."""
         if source[0] in self.routes.sources:
@@ -168,7 +179,10 @@ class Health:
 
     def _merge(self, known: Known, message: Tallies, told: Mask) -> None:
         """Adds what is new in a message; `told` are the lanes of which this source has told before."""
-        ids = np.fromiter((self._raw((m, s, f)) for m, s, f in message.lanes), np.int64, len(message.lanes))
+        known_ids = map(self.raw.get, message.lanes)  # in C: a message has thousands of names, hardly one is new
+        ids = np.array(
+            [self._raw(lane) if i is None else i for i, lane in zip(known_ids, message.lanes, strict=True)], np.int64
+        )
         changes = unpack(message, ids)
         known.totals = _grown(known.totals, len(self.raw))
         grown = np.maximum(changes.totals - known.totals[changes.lanes], 0)
@@ -206,8 +220,8 @@ class Health:
             _Snapshot(
                 self.offset, list(self.raw), self.admitted, sources, self.clock.now,
                 [(*s, p.watermark, p.idle) for s, p in self.clock.sources.items()],
-                self.names, _bytes(self.totals), _bytes(self.target), rings, self.workers,
-                self.judging.through, self.judging.dump(), *map(_bytes, self.judging.steps.waiting()),
+                self.names, _bytes(self.totals[: len(self.names)]), _bytes(self.target[: len(self.raw)]), rings,
+                self.workers, self.judging.through, self.judging.dump(), *map(_bytes, self.judging.steps.waiting()),
             )
         )  # fmt: skip
 
@@ -271,6 +285,11 @@ class _Snapshot(msgspec.Struct, array_like=True):
 
 def _grown(a: Ints, size: int) -> Ints:
     return a if len(a) >= size else np.concatenate((a, np.zeros(size - len(a), np.int64)))
+
+
+def _roomy(a: Ints, size: int) -> Ints:
+    """Grown to twice as much: what grows by one a thousand times is not copied a thousand times."""
+    return a if len(a) >= size else _grown(a, max(size, 2 * len(a), 64))
 
 
 def _bytes(a: Ints) -> bytes:

@@ -1,6 +1,5 @@
 """Confidence intervals: what the evidence supports. z is 1.96, so a bound is one end of a 95 % interval."""
 
-import math
 from typing import Final
 
 import numpy as np
@@ -27,18 +26,16 @@ def wilson_low(bad: Ints, total: Ints) -> Floats:
     return out
 
 
-def mean_interval(n: int, total: float, squares: float) -> tuple[float, float, float]:
-    """Mean of n scores with its 95 % bounds, by the normal approximation; the mean thrice where n is 1."""
+def mean_interval(n: Ints, total: Floats, squares: Floats) -> tuple[Floats, Floats, Floats]:
+    """Means of n scores with their 95 % bounds, by the normal approximation; the mean thrice where n is 1."""
     mean = total / n
-    if n == 1:
-        return mean, mean, mean
-    variance = max(squares - n * mean * mean, 0.0) / (n - 1)
-    spread = Z * math.sqrt(variance / n)
+    variance = np.maximum(squares - n * mean * mean, 0.0) / np.maximum(n - 1, 1)
+    spread = np.where(n == 1, 0.0, Z * np.sqrt(variance / n))
     return mean, mean - spread, mean + spread
 
 
-def nps_interval(promoters: int, detractors: int, n: int) -> tuple[float, float, float]:
-    """Net promoter share in [-1, 1] with its 95 % bounds (design: se = sqrt((p + d - (p - d)^2) / n))."""
+def nps_interval(promoters: Ints, detractors: Ints, n: Ints) -> tuple[Floats, Floats, Floats]:
+    """Net promoter shares in [-1, 1] with their 95 % bounds (design: se = sqrt((p + d - (p - d)^2) / n))."""
     p, d = promoters / n, detractors / n
-    spread = Z * math.sqrt(max(p + d - (p - d) ** 2, 0.0) / n)
-    return p - d, max(p - d - spread, -1.0), min(p - d + spread, 1.0)
+    spread = Z * np.sqrt(np.maximum(p + d - (p - d) ** 2, 0.0) / n)
+    return p - d, np.maximum(p - d - spread, -1.0), np.minimum(p - d + spread, 1.0)

@@ -43,14 +43,16 @@ def test_z_is_the_97_5th_percentile_of_the_normal_distribution() -> None:
 @given(st.lists(st.integers(1000, 10_000), min_size=2, max_size=200))
 def test_a_mean_and_its_bounds_are_numpys(milli: list[int]) -> None:
     scores = np.array(milli) / 1000
-    found = mean_interval(len(milli), float(scores.sum()), float((scores**2).sum()))
+    found = [
+        x.item() for x in mean_interval(ints(len(milli)), scores.sum(keepdims=True), (scores**2).sum(keepdims=True))
+    ]
     spread = 1.959963984540054 * scores.std(ddof=1) / np.sqrt(len(scores))
     expected = [scores.mean(), scores.mean() - spread, scores.mean() + spread]
     assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_mean_of_one_score_has_no_width() -> None:
-    assert mean_interval(1, 4.0, 16.0) == (4.0, 4.0, 4.0)
+    assert [x.tolist() for x in mean_interval(ints(1), np.array([4.0]), np.array([16.0]))] == [[4.0]] * 3
 
 
 @given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=300))
@@ -58,7 +60,7 @@ def test_a_net_promoter_share_and_its_bounds_are_those_of_the_scores_minus_one_z
     some: list[int],
 ) -> None:
     """Each answer is +1, 0 or −1, so the share is their mean, and √((p + d − (p − d)²) / n) its standard error."""
-    share, low, high = nps_interval(some.count(1), some.count(-1), len(some))
+    share, low, high = (x.item() for x in nps_interval(ints(some.count(1)), ints(some.count(-1)), ints(len(some))))
     spread = 1.959963984540054 * np.std(some) / np.sqrt(len(some))
     assert share == pytest.approx(np.mean(some))
     assert low == pytest.approx(max(np.mean(some) - spread, -1), abs=1e-7)

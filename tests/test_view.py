@@ -119,15 +119,20 @@ def test_scores_are_counted_summed_and_squared_for_each_segment_and_window(event
         if e["type"] == "cx.feedback" and "score" in d and (declared is None or d["survey"] in declared.signals):
             for segment in segments_of(e, ONE.catalogue):
                 plain.setdefault((d["moment"], segment, d["survey"]), []).append(d["score"])
-    found = {(s.moment, s.segment, s.survey): s for s in view(health).scores if s.window == "1h"}
+    found = {
+        (*s.asked[i], s.survey): counts
+        for s in view(health).scores
+        if s.window == "1h"
+        for i, *counts in np.column_stack((s.at, s.n, s.total, s.squares, s.promoters, s.detractors)).tolist()
+    }
     assert set(found) == set(plain)
     for key, scores in plain.items():
-        s = found[key]
-        assert s.n == len(scores)
-        assert s.total / 1000 == pytest.approx(sum(scores))
-        assert s.squares / 1e6 == pytest.approx(float((np.array(scores) ** 2).sum()))
+        n, total, squares, promoters, detractors = found[key]
+        assert n == len(scores)
+        assert total / 1000 == pytest.approx(sum(scores))
+        assert squares / 1e6 == pytest.approx(float((np.array(scores) ** 2).sum()))
         if key[2] == "nps":
-            assert (s.promoters, s.detractors) == (sum(x >= 9 for x in scores), sum(x <= 6 for x in scores))
+            assert (promoters, detractors) == (sum(x >= 9 for x in scores), sum(x <= 6 for x in scores))
 
 
 @given(st.lists(st.sampled_from([0, 0.5, 1, 1.5, 30, 30.5, 3600, 3601, 1e300]), max_size=20))

@@ -1,22 +1,27 @@
 """windows.py against a naive sum."""
 
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.windows import RESOLUTIONS, WINDOWS, Ring, Windows
+from streams.windows import FEW, RESOLUTIONS, WINDOWS, Ints, Ring, Row, Windows
 from tests.core import BASE_S, DAY_S, ints
 
 BUDGET_S = 5 * DAY_S
 BUCKET_OF = {"5m": 10, "30m": 10, "1h": 60, "2h": 60, "6h": 60, "1d": 600, "3d": 600}
-LANES = 3
+WIDE = FEW + 500  # so many lanes that rows are packed
+LANES = (0, 1, WIDE - 1)
 S = 1_000_000
 
 starts = st.one_of(st.integers(0, 60), st.integers(0, 720), st.integers(0, 7 * DAY_S // 10)).map(
     lambda i: BASE_S + 10 * i
 )
-cells = st.lists(st.tuples(starts, st.integers(0, LANES - 1), st.integers(0, 5)), max_size=8)
+values = st.one_of(st.integers(0, 5), st.sampled_from([255, 256, 65_536, 1 << 32, 1 << 40]))
+cells = st.lists(st.tuples(starts, st.sampled_from(LANES), values), max_size=8)
 steps = st.lists(st.one_of(cells, starts.flatmap(lambda s: st.integers(s, s + 9))), max_size=12)
 
 
@@ -29,7 +34,7 @@ def ring(resolution_s: int, longest_s: int, clock_s: int, *cells: tuple[int, int
 
 
 def put(w: Windows, some: list[tuple[int, int, int]]) -> None:
-    w.add(ints(*(s for s, _, _ in some)), ints(*(x for _, x, _ in some)), ints(*(v for _, _, v in some)), LANES)
+    w.add(ints(*(s for s, _, _ in some)), ints(*(x for _, x, _ in some)), ints(*(v for _, _, v in some)), WIDE)
 
 
 def test_a_window_of_30_s_at_clock_47_covers_the_buckets_that_start_in_10_to_40() -> None:
@@ -85,9 +90,9 @@ def test_what_is_ahead_of_the_clock_comes_in_with_it_and_only_then() -> None:
     assert [int(w.sums(name)[0]) for name in WINDOWS] == [7] * 7
 
 
-@given(steps)
+@given(steps, st.data())
 def test_every_window_is_the_naive_sum_of_its_cells_whenever_they_came(
-    script: list[int | list[tuple[int, int, int]]],
+    script: list[int | list[tuple[int, int, int]]], data: st.DataObject
 ) -> None:
     w, clock, seen = Windows(BUDGET_S), 0, list[tuple[int, int, int]]()
     for step in script:
@@ -98,8 +103,14 @@ def test_every_window_is_the_naive_sum_of_its_cells_whenever_they_came(
             seen += step
             put(w, step)
         for name, length in WINDOWS.items():
-            assert w.sums(name).tolist() == naive(seen, clock, length, BUCKET_OF[name])[: w.width]
-        assert w.budget().tolist() == naive(seen, clock, BUDGET_S, 3600)[: w.width]
+            if data.draw(st.booleans(), f"look at {name}"):  # what is not looked at is not kept up
+                assert of_lanes(w.sums(name, WIDE)) == naive(seen, clock, length, BUCKET_OF[name])
+        assert of_lanes(w.budget(WIDE)) == naive(seen, clock, BUDGET_S, 3600)
+
+
+def of_lanes(total: Ints) -> list[int]:
+    assert total.sum() == total[list(LANES)].sum()
+    return [int(total[i]) for i in LANES]
 
 
 def naive(seen: list[tuple[int, int, int]], clock: int, length: int, bucket: int) -> list[int]:
@@ -108,7 +119,7 @@ def naive(seen: list[tuple[int, int, int]], clock: int, length: int, bucket: int
     for start, lane, value in seen:
         if top - length < start // bucket * bucket <= top:
             out[lane] += value
-    return [out[lane] for lane in range(LANES)]
+    return [out[lane] for lane in LANES]
 
 
 @given(steps, starts)
@@ -119,18 +130,53 @@ def test_a_ring_that_is_dumped_and_added_again_goes_on_as_before(
         old = Ring(resolution_s, longest_s)
         for step in script:
             if isinstance(step, int):
-                old.advance(step, LANES)
+                old.advance(step, WIDE)
             elif step:
                 starts, lanes, values = (ints(*column) for column in zip(*step, strict=True))
-                old.add(starts, lanes, values, LANES)
+                old.add(starts, lanes, values, WIDE)
         new = Ring(resolution_s, longest_s)
-        new.advance(old.top, LANES)
-        new.add(*old.dump(), LANES)
+        new.advance(old.top, WIDE)
+        new.add(*old.dump(), WIDE)
         for _ in range(2):
-            assert new.sums(longest_s, LANES).tolist() == old.sums(longest_s, LANES).tolist()
+            assert new.sums(longest_s, WIDE).tolist() == old.sums(longest_s, WIDE).tolist()
             assert new.top == old.top
-            old.advance(later, LANES)
-            new.advance(later, LANES)
+            old.advance(later, WIDE)
+            new.advance(later, WIDE)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LANES), values), max_size=8), st.sampled_from(LANES), st.booleans())
+def test_a_packed_row_says_what_it_said_and_takes_more(some: list[tuple[int, int]], lane: int, full: bool) -> None:
+    plain = Counter(range(WIDE) if full else ())
+    row = Row(WIDE)
+    row.add(ints(*plain), ints(*plain.values()), WIDE)
+    for _ in range(2):
+        for at, value in some:
+            plain[at] += value
+            row.add(ints(at), ints(value), WIDE)
+        row.pack()
+        assert row.get(lane) == plain[lane]
+        assert dict(zip(*(x.tolist() for x in row.cells()), strict=True)) == +plain
+        total = np.ones(WIDE, np.int64)
+        row.add_to(total)
+        assert total[lane] == 1 + plain[lane]
+        row.add_to(total, -1)
+        assert (total == 1).all()
+
+
+@pytest.mark.parametrize(("lanes", "most"), [((0,), 5), ((0, 7, WIDE - 1), 15), (range(WIDE), WIDE)])
+def test_packed_small_numbers_take_five_bytes_each_or_one_for_every_lane(lanes: Sequence[int], most: int) -> None:
+    row = Row(WIDE)
+    row.add(ints(*lanes), ints(*(200 for _ in lanes)), WIDE)
+    row.pack()
+    assert row.values.nbytes + (0 if row.lanes is None else row.lanes.nbytes) == most
+
+
+def test_with_many_lanes_only_the_newest_rows_are_dense() -> None:
+    w = Windows(BUDGET_S)
+    for start in range(BASE_S, BASE_S + 600, 10):
+        w.advance(start * S)
+        put(w, [(start, 0, 1)])
+    assert sorted(len(r.values) for r in w.rings[0].rows.values()) == [1] * 59 + [WIDE]
 
 
 def test_rows_that_no_window_covers_are_gone() -> None:
