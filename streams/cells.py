@@ -1,7 +1,7 @@
 """Sorted arrays of open cells: (bucket, lane) → an absolute count.
 
 Used on both sides of the tallies topic: ingest keeps what it counted, health what it was told. Bounded by the
-events of one `allowed_lateness`, 16 bytes a cell.
+events of one `allowed_lateness`, 16 to 32 bytes a cell.
 """
 
 import numpy as np
@@ -10,6 +10,7 @@ from streams.windows import NONE, Ints, Mask
 
 LANE_BITS = 24  # 16 million lanes; a bucket of 10 s up to the year 9999 takes 32 bits more
 LANE_MASK = (1 << LANE_BITS) - 1
+SPARE = 64
 
 
 def keys(buckets: Ints, lanes: Ints) -> Ints:
@@ -25,17 +26,34 @@ def distinct(ordered: Ints) -> Ints:
 
 
 class Cells:
-    """Absolute counts by key, in key order."""
+    """Absolute counts by key, in key order.
 
-    def __init__(self) -> None:
-        self.keys = NONE
-        self.values = NONE
+    Arrays with room at their ends: most cells are new in the newest buckets, so that only these are moved. (With an
+    array made anew for each flush, 1.9 million cells cost 6 ms a flush.)
+    """
+
+    def __init__(self, keys: Ints = NONE, values: Ints = NONE) -> None:
+        self._keys = keys
+        self._values = values
+        self._begin = 0
+        self._end = len(keys)
+
+    @property
+    def keys(self) -> Ints:
+        """In order; to look at, until cells are added next."""
+        return self._keys[self._begin : self._end]
+
+    @property
+    def values(self) -> Ints:
+        """As `keys`."""
+        return self._values[self._begin : self._end]
 
     def _find(self, found: Ints) -> tuple[Ints, Mask]:
-        at = np.searchsorted(self.keys, found)
+        keys = self.keys
+        at = np.searchsorted(keys, found)
         known = np.zeros(len(found), bool)
-        inside = at < len(self.keys)
-        known[inside] = self.keys[at[inside]] == found[inside]
+        inside = at < len(keys)
+        known[inside] = keys[at[inside]] == found[inside]
         return at, known
 
     def add(self, found: Ints, amounts: Ints) -> Ints:
@@ -63,15 +81,33 @@ class Cells:
 
     def _insert(self, at: Ints, known: Mask, found: Ints, values: Ints) -> None:
         new = ~known
-        if new.any():
-            self.keys = np.insert(self.keys, at[new], found[new])
-            self.values = np.insert(self.values, at[new], values[new])
+        at, found, values = at[new], found[new], values[new]
+        if not len(at):
+            return
+        self._resize(len(at))
+        first = int(at[0])
+        old = np.ones(self._end - self._begin - first + len(at), bool)  # of the tail; the others are new
+        old[at - first + np.arange(len(at))] = False
+        begin, self._end = self._begin + first, self._end + len(at)
+        for whole, some in ((self._keys, found), (self._values, values)):
+            tail = whole[begin : self._end]
+            tail[old] = tail[: len(tail) - len(some)].copy()
+            tail[~old] = some
+
+    def _resize(self, more: int) -> None:
+        """Makes room for so many more at the end, and gives back what is much too much."""
+        size = self._end - self._begin + more
+        if self._end + more > len(self._keys) or len(self._keys) > 2 * size + SPARE:
+            room = size + size // 4 + SPARE
+            self._keys, self._values = (
+                np.concatenate((a, np.empty(room - len(a), np.int64))) for a in (self.keys, self.values)
+            )
+            self._begin, self._end = 0, size - more
 
     def evict(self, bucket: int) -> None:
         """Forgets every cell before a bucket."""
-        cut = int(np.searchsorted(self.keys, bucket << LANE_BITS))
-        if cut:
-            self.keys, self.values = self.keys[cut:].copy(), self.values[cut:].copy()
+        self._begin += int(np.searchsorted(self.keys, bucket << LANE_BITS))
+        self._resize(0)
 
     @property
     def buckets(self) -> Ints:

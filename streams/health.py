@@ -52,6 +52,7 @@ class Health:
         self.lanes: dict[Lane, int] = {}
         self.names: list[Lane] = []
         self.totals = NONE
+        self._whole: set[tuple[str, str]] = set()  # (moment, segment) that have a lane for every declared signal
         self.admitted: dict[str, dict[str, None]] = {}  # "" or "moment\0dimension" → names, first come
         self.windows = Windows(int(routes.catalogue.budget_period))
         self.judging = Judging(routes, partition)
@@ -69,6 +70,9 @@ class Health:
 
     def series(self, moment: str, segment: str) -> None:
         """Makes both lanes of every declared signal."""
+        if (moment, segment) in self._whole:
+            return
+        self._whole.add((moment, segment))
         for signal in self.routes.signals(moment):
             self._lane((moment, segment, good(signal)))
             self._lane((moment, segment, bad(signal)))
@@ -244,7 +248,7 @@ class Health:
         for topic, partition, to, totals, cell_keys, cell_values, closed, sets in old.sources:
             known = self.sources[topic, partition] = Known()
             known.to, known.totals = to, _ints(totals)
-            known.cells.keys, known.cells.values = _ints(cell_keys), _ints(cell_values)
+            known.cells = Cells(_ints(cell_keys), _ints(cell_values))
             known.closed = closed
             for some in sets:
                 parts = [m for m in map(decode, some) if isinstance(m, Tallies)]

@@ -88,8 +88,7 @@ class Ledger:
         cells = cells[distinct(cells)]
         self._changed_cells = []
         at = np.searchsorted(self.open.keys, cells)
-        only = Cells()
-        only.keys, only.values = cells, self.open.values[at]
+        only = Cells(cells, self.open.values[at])
         return Changes(lanes, self.totals[lanes], only.buckets, only.lanes, only.values)
 
     def everything(self) -> Changes:
