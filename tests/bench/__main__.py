@@ -14,7 +14,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tests.bench import cost, live, peer, plot, recovery, worker
+from tests.bench import cost, live, peer, plot, recovery, soak, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
 from tests.bench.measure import Run, machine
@@ -82,8 +82,9 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["drain", "recovery"]), default="drain")
+@click.argument("what", type=click.Choice(["drain", "recovery", "soak"]), default="drain")
 @click.option("--records", default=1_000_000, show_default=True, help="recovery: of the long history.")
+@click.option("--minutes", default=30, show_default=True, help="soak: how long, at 1,000 events/s.")
 @click.option("--rounds", default=3, show_default=True, help="Drains of each load by each variant.")
 @click.option("--events", type=int, help="Of each load. [default: sparse 214,927 (the file), dense 300,000]")
 @click.option("--only", multiple=True, help=f"Loads and variants: {', '.join((*LOADS, *VARIANTS))}.")
@@ -99,13 +100,14 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 )
 @click.option("--keep", is_flag=True, help="Keep the broker's directory, for a look at its logs.")
 def main(
-    what: str, records: int, rounds: int, events: int | None, only: tuple[str, ...], out: Path | None, idle: bool,
-    latency: int | None, cost_axes: tuple[str, ...], keep: bool,
+    what: str, records: int, minutes: int, rounds: int, events: int | None, only: tuple[str, ...], out: Path | None,
+    idle: bool, latency: int | None, cost_axes: tuple[str, ...], keep: bool,
 ) -> None:  # fmt: skip
     """Measures molehill on a real Kafka; exits with 1 where a verified total is wrong.
 
     `drain` (the default): against its peers, a backlog each. `recovery`: how long until a worker that died is exact
-    and consuming again. Example: python -m tests.bench recovery --records 1000000
+    and consuming again. `soak`: whether memory stays where it is.
+    Example: python -m tests.bench recovery --records 1000000
     """
     result: dict[str, Any] = {"machine": machine()}
     home = Path(tempfile.mkdtemp(prefix="molehill-bench-"))
@@ -117,6 +119,9 @@ def main(
             result["recovery"] = recovery.measure(kafka, home, records, lambda f: console.print(f, highlight=False))
             console.print(recovery.table(result["recovery"]))
             wrong = not all(f["exact"] for f in result["recovery"])
+        elif what == "soak":
+            result["soak"] = soak.measure(kafka, home, minutes, live.IDLE_RATE, console)
+            console.print(soak.line(result["soak"]), highlight=False)
         elif cost_axes:
             axes = tuple(cost.AXES) if "all" in cost_axes else cost_axes
             result["cost"] = cost.measure(kafka, home, axes, console)
