@@ -1,28 +1,24 @@
 """The judge of one moment: all its segments and signals, what is wrong in them, and which of it is one case.
 
-Evidence comes from `evidence` (worse than its own past) and `silence` (less than the hour expects). A case is
+Evidence comes from `evidence` (worse than its own past) and `watch` (less than the hour expects). A case is
 `burn` where the budget burns by the multi-window rule (`burn`), else `shift`. A failing segment inside a failing
 moment is that case's blame; a failing segment under a fine average is a case of its own.
 """
 
 import math
 from collections.abc import Iterable
-from heapq import heappop, heappush
 from typing import Final
 
 import msgspec
-import numpy as np
 
-from streams import baseline, blame, evidence, names, silence
+from streams import blame, evidence, midnight, names, watch
 from streams.baseline import Group
 from streams.burn import burning
 from streams.cases import Case, State, series_of
-from streams.cases import spans as spans_of
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
 from streams.moles import Contributor, Finding, mole_id
 from streams.past import packed, unpacked
-from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, STEP_S, Series, of_day
-from streams.windows import Mask
+from streams.series import BLOCK_S, DAY_S, HOUR_S, MEMORY_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
@@ -272,7 +268,9 @@ class Judge:
     def _recover(self, at: int) -> None:
         for case in list(self.state.cases.values()):
             if case.kind == "silence":
-                self._hear(case, at)
+                if watch.hear(self.state, case, at, SURE):
+                    self._close(case, at)
+                    watch.end(self.state, case, at)
             elif (case.recovery >= SURE and at - case.last >= blame.SETTLE_S) or at - case.last >= MEMORY_S:
                 self._close(case, at)
             elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
@@ -298,11 +296,12 @@ class Judge:
                 break
             if state.cases:
                 self._recover(due)
-            while state.looks and state.looks[0][0] <= due:
-                _, signal, segment = heappop(state.looks)
-                self._look(state.groups[signal], state.groups[signal].series[segment], due)
+            for case in watch.look(state, self.moment, due, self.catalogue.allowed_lateness):
+                self._tell(case, "up", due)
             if state.midnight <= due:
-                self._learn(due)
+                midnight.learn(state, due, self.half_life, self.catalogue.budget_period)
+                watch.begin(state, due, self.catalogue.allowed_lateness)
+                self.found += midnight.day(state, self.moment, due)
                 state.midnight += DAY_S
             state.at = max(state.at, due)
         self.due = self._next() if state.midnight else None
@@ -320,127 +319,6 @@ class Judge:
                 due = min(due, case.last + HOUR_S)
         return due
 
-    def _learn(self, midnight: int) -> None:
-        state = self.state
-        state.covered = [x for x in state.covered if x[4] > midnight - DAY_S]
-        first = midnight - DAY_S
-        for group in state.groups.values():
-            if not any(group.series[wide].born for wide in group.wide):
-                continue
-            some = list(group.series.values())
-            n, b = of_day(some, first)
-            covered = self._covered(group, midnight) if group.age >= baseline.CV_DAYS else None
-            silence.learn(group, midnight, self.half_life, n)
-            baseline.learn(group, midnight, self.half_life, n, b, covered)
-            for row in np.flatnonzero(silence.speaking(group)).tolist():
-                s = some[row]
-                if midnight - s.born >= silence.NEEDS_DAYS * DAY_S and not (s.looked or s.silent or s.alone):
-                    silence.afresh(s, midnight)
-                    self._schedule(group, s, silence.next_look(group, s, midnight, self.catalogue.allowed_lateness))
-        self._day(midnight)
-
-    def _covered(self, group: Group, midnight: int) -> Mask:
-        """What no series is to learn of the day [series, hour]: its cases, and those of its moment as a whole."""
-        covered = np.zeros((len(group.series), HOURS), np.bool_)
-        for segment, _, _, begin, end in spans_of(self.state, midnight, self.catalogue.budget_period):
-            first, last = ((t - midnight + DAY_S) / HOUR_S for t in (begin, end))
-            hours = slice(max(0, math.floor(first)), max(0, math.ceil(last)))
-            if segment == names.ALL:
-                covered[:, hours] = True
-            elif segment in group.series:
-                covered[group.series[segment].row, hours] = True
-        return covered
-
-    def _day(self, midnight: int) -> None:
-        """How the moment's day went, for the desk."""
-        bad = total = 0
-        expect = allowed = 0.0
-        for group in self.state.groups.values():
-            (n,), (b,) = of_day([group.all], midnight - DAY_S)
-            bad, total = bad + int(b.sum()), total + int(n.sum())
-            expect += float(n @ group.wide[names.ALL].day(1 - group.objective, (midnight - DAY_S) // HOUR_S))
-            allowed += float(n.sum()) * (1 - group.objective)
-        if total:
-            self.found.append(
-                Finding(
-                    at=midnight, moment=self.moment, segment=names.ALL, signal="", kind="", event="day", case="",
-                    bad=bad, total=total, expected=round(expect, 3), budget=round(allowed, 3),
-                )
-            )  # fmt: skip
-
-    # Silence
-
-    def _schedule(self, group: Group, s: Series, at: int) -> None:
-        s.looked = True
-        heappush(self.state.looks, (at, s.signal, s.segment))
-
-    def _look(self, group: Group, s: Series, at: int) -> None:
-        """Works out whether too little came; the next look is when that can first be so."""
-        s.looked = False
-        if s.silent:
-            return
-        limit = silence.limit(group, s)
-        if silence.most(group, s, at) >= limit:
-            silence.catch_up(group, s, at)
-        if s.quiet < limit:
-            self._schedule(group, s, silence.next_look(group, s, at, self.catalogue.allowed_lateness))
-            return
-        sure = _up(s.quiet_since + self.catalogue.allowed_lateness) + BLOCK_S
-        if at < sure:
-            self._schedule(group, s, sure)
-            return
-        self._silent(group, s, at)
-
-    def _silent(self, group: Group, s: Series, at: int) -> None:
-        whole = group.all
-        if s is not whole and not whole.silent:
-            silence.catch_up(group, whole, at)
-            if whole.quiet >= silence.limit(group, whole) / 2:  # it may be the whole moment: that is for it to say
-                self._schedule(group, s, at + HOUR_S)
-                return
-        since = s.quiet_since
-        for case in self.state.cases.values():
-            harmed = case.kind != "silence" and case.segment in (s.segment, names.ALL) and since >= case.first_harm
-            silent = case.kind == "silence" and (
-                case.segment in (s.segment, names.ALL) or abs(case.first_harm - since) <= blame.TOGETHER_S
-            )
-            if silent or case.popped == at:
-                case.members.setdefault(s.signal, {})[s.segment] = since
-                s.silent = True
-                return
-            if harmed:
-                s.quiet, s.quiet_since = 0.0, at
-                self._schedule(group, s, silence.next_look(group, s, at, self.catalogue.allowed_lateness))
-                return
-        n, _ = s.since(since)
-        cause = "stopped" if s.last < since + BLOCK_S else "quiet"
-        name = mole_id(self.moment, s.signal, "silence", at)
-        expect = silence.between(group, s, since, at)
-        case = Case(name, s.segment, s.signal, "silence", since, at, at, at, 0, n, expect, cause)
-        case.members[s.signal] = {s.segment: since}
-        s.silent = True
-        s.heard, s.quiet_at = s.total, at
-        self.state.cases[name] = case
-        self._tell(case, "up", at)
-
-    def _hear(self, case: Case, at: int) -> None:
-        """Whether a silent series speaks again as its hour expects."""
-        group = self.state.groups[case.signal]
-        s = group.series[case.segment]
-        n = s.total - s.heard
-        if not n:
-            return
-        mean = silence.between(group, s, s.quiet_at, at) * silence.least(group, s)
-        case.recovery = max(0.0, case.recovery + n * math.log(silence.FALL) - mean * (1 - 1 / silence.FALL))
-        case.total += n
-        s.heard, s.quiet_at = s.total, at
-        if case.recovery >= SURE:
-            self._close(case, at)
-            for signal, segment in series_of(case):
-                group = self.state.groups[signal]
-                for one in group.series.values() if segment == names.ALL else (group.series[segment],):
-                    silence.afresh(one, at)
-
     def dump(self) -> bytes:
         """All state; `load` on a new judge takes it."""
         for group in self.state.groups.values():
@@ -450,8 +328,3 @@ class Judge:
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
         self.state, self.due = msgspec.msgpack.decode(blob, type=tuple[State, int | None], dec_hook=unpacked)
-
-
-def _up(at: float) -> int:
-    """The end of a block, no sooner than `at`."""
-    return int(-(-at // BLOCK_S) * BLOCK_S)

@@ -1,0 +1,56 @@
+"""What a judge learns at midnight (UTC): each group its day, but for the hours of its cases."""
+
+import math
+
+import numpy as np
+
+from streams import baseline, names, silence
+from streams.baseline import Group
+from streams.cases import State, spans
+from streams.moles import Finding
+from streams.series import DAY_S, HOUR_S, HOURS, of_day
+from streams.windows import Mask
+
+
+def learn(state: State, midnight: int, half_life_days: float, period: float) -> None:
+    """Takes the day that ends at `midnight`; a case that is older than `period` (seconds) covers nothing."""
+    state.covered = [x for x in state.covered if x[4] > midnight - DAY_S]
+    for group in state.groups.values():
+        if not any(group.series[wide].born for wide in group.wide):
+            continue
+        n, b = of_day(list(group.series.values()), midnight - DAY_S)
+        covered = _covered(state, group, midnight, period) if group.age >= baseline.CV_DAYS else None
+        silence.learn(group, midnight, half_life_days, n)
+        baseline.learn(group, midnight, half_life_days, n, b, covered)
+
+
+def _covered(state: State, group: Group, midnight: int, period: float) -> Mask:
+    """What no series is to learn of the day [series, hour]: its cases, and those of its moment as a whole."""
+    covered = np.zeros((len(group.series), HOURS), np.bool_)
+    for segment, _, _, begin, end in spans(state, midnight, period):
+        first, last = ((t - midnight + DAY_S) / HOUR_S for t in (begin, end))
+        hours = slice(max(0, math.floor(first)), max(0, math.ceil(last)))
+        if segment == names.ALL:
+            covered[:, hours] = True
+        elif segment in group.series:
+            covered[group.series[segment].row, hours] = True
+    return covered
+
+
+def day(state: State, moment: str, midnight: int) -> list[Finding]:
+    """How the moment's day went, for the desk: nothing where nothing happened."""
+    first = midnight - DAY_S
+    bad = total = 0
+    expect = allowed = 0.0
+    for group in state.groups.values():
+        (n,), (b,) = of_day([group.all], first)
+        bad, total = bad + int(b.sum()), total + int(n.sum())
+        expect += float(n @ group.wide[names.ALL].day(1 - group.objective, first // HOUR_S))
+        allowed += float(n.sum()) * (1 - group.objective)
+    if not total:
+        return []
+    found = Finding(
+        at=midnight, moment=moment, segment=names.ALL, signal="", kind="", event="day", case="",
+        bad=bad, total=total, expected=round(expect, 3), budget=round(allowed, 3),
+    )  # fmt: skip
+    return [found]
