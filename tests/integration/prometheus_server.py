@@ -10,12 +10,13 @@ import math
 import shutil
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -126,22 +127,30 @@ class AlertmanagerServer(Server):
             "--cluster.listen-address=",
         )  # fmt: skip
 
-    def muted(self) -> set[str]:
-        """The names of alerts that others inhibit."""
-        return {a["labels"]["alertname"] for a in self.get("/api/v2/alerts") if a["status"]["inhibitedBy"]}
+    def muted(self) -> list[dict[str, str]]:
+        """The labels of alerts that others inhibit."""
+        return [a["labels"] for a in self.get("/api/v2/alerts") if a["status"]["inhibitedBy"]]
+
+
+class Message(NamedTuple):
+    """What was posted to a webhook; `at` in unix seconds."""
+
+    path: str
+    body: dict[str, Any]
+    at: float
 
 
 class Webhook:
     """Keeps what is posted to it, by path."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.told: list[Message] = []
         webhook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                webhook.told.append((self.path, json.loads(body)))
+                webhook.told.append(Message(self.path, json.loads(body), time.time()))
                 self.send_response(200)
                 self.end_headers()
 
@@ -155,9 +164,9 @@ class Webhook:
     def names(self, path: str, status: str = "firing") -> list[list[str]]:
         """For each message to a path, the names of its alerts of a status."""
         return [
-            sorted(a["labels"]["alertname"] for a in message["alerts"] if a["status"] == status)
-            for where, message in self.told
-            if where == path
+            sorted(a["labels"]["alertname"] for a in message.body["alerts"] if a["status"] == status)
+            for message in self.told
+            if message.path == path
         ]
 
     def close(self) -> None:

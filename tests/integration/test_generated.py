@@ -17,21 +17,20 @@ import pytest
 import yaml
 
 from agents.simulate import Shop
+from streams import names
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import PARTITIONS, Lab
-from tests.integration.prometheus_server import (
-    AlertmanagerServer,
-    PrometheusServer,
-    Webhook,
-    closing,
-)
+from tests.integration.prometheus_server import AlertmanagerServer, PrometheusServer, Webhook, closing
+from tests.integration.traffic import Traffic
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "deploy" / "moments.yaml"
 SINCE = dt.timedelta(hours=12)
-OUTAGE = 400  # events of one moment, all of them failed, in the last minutes
-PAYMENT, CALLBACK, REFUND = "checkout-payment", "support-callback", "returns-refund"
+OUTAGE = 400  # events of one moment in four minutes, all of them failed
+PAYMENT, CALLBACK, REFUND, CALL = "checkout-payment", "support-callback", "returns-refund", "support-call"
+REGIONS = ("north", "south", "east", "west", "centre")
+PAGE_S = 15  # from `popped` to the pager
 
 
 def molehill(*arguments: str) -> str:
@@ -43,15 +42,19 @@ def molehill(*arguments: str) -> str:
     return done.stdout
 
 
-def outage(moment: str, end: dt.datetime) -> list[tuple[dt.datetime, bytes]]:
-    """Four minutes in which customers of no segment in particular fail, by time. Each outage has a time of its own:
-    the desk makes one mole of what has one cause."""
+def outage(moment: str, end: dt.datetime, islands: bool = False) -> list[tuple[dt.datetime, bytes]]:
+    """By time: four minutes in which all customers fail but those of the islands, or half an hour in which only they
+    do, who are few. Each outage has a time of its own: the desk makes one mole of what has one cause."""
+    n, span_s = (OUTAGE * 5, 1800) if islands else (OUTAGE, 240)
     lines = []
-    for i in range(OUTAGE):
-        at = end - dt.timedelta(seconds=240 - 240 * i / OUTAGE)
-        data = {"moment": moment, "customer": f"c{i}", "outcome": "failed"}
-        event = {"specversion": "1.0", "id": f"outage-{moment}-{i}", "source": "test", "type": "cx.touchpoint"}
-        lines.append((at, json.dumps(event | {"time": at.isoformat(), "data": data}).encode()))
+    for i in range(n):
+        at = end - dt.timedelta(seconds=span_s * (1 - i / n))
+        region = "islands" if i % (40 if islands else 6) == 0 else REGIONS[i % len(REGIONS)]
+        outcome = "failed" if islands == (region == "islands") else "ok"
+        data = {"moment": moment, "customer": f"c{i}", "outcome": outcome, "segment": {"region": region}}
+        event = {"specversion": "1.0", "id": f"outage-{moment}-{islands}-{i}", "source": "test"}
+        event |= {"type": "cx.touchpoint", "time": at.isoformat()}
+        lines.append((at, json.dumps(event | {"data": data}).encode()))
     return lines
 
 
@@ -66,18 +69,19 @@ class World:
     """Everything that runs."""
 
     worker: WorkerProcess
+    traffic: Traffic
     prometheus: PrometheusServer
     alertmanager: AlertmanagerServer
     webhook: Webhook
     generated: Path
 
-    def mole(self, moment: str) -> dict[str, Any]:
-        """The mole of a whole moment, once it is up."""
+    def mole(self, moment: str, segment: str = "all") -> dict[str, Any]:
+        """The mole of a moment and segment, once it is up."""
 
         def found() -> dict[str, Any] | None:
             moles = json.loads(self.worker.text("/api/moles"))["moles"]
             return next(
-                (m for m in moles if (m["moment"], m["segment"]) == (moment, "all") and not m["whacked"]), None
+                (m for m in moles if (m["moment"], m["segment"]) == (moment, segment) and not m["whacked"]), None
             )
 
         try:
@@ -112,6 +116,7 @@ def world(
     history = shop(now, SINCE)
     history += outage(CALLBACK, now - dt.timedelta(hours=5))
     history += outage(REFUND, now - dt.timedelta(hours=2))
+    history += outage(CALL, now - dt.timedelta(hours=3), islands=True) + outage(CALL, now - dt.timedelta(minutes=40))
     emit(history)
     with contextlib.ExitStack() as stack:
         worker = stack.enter_context(lab.worker)
@@ -132,12 +137,15 @@ def world(
         )
         stack.enter_context(closing(prometheus))
         wait_until(lambda: prometheus.has("moment:cx_moment_info:one"), 60, "the first evaluation")
-        world = World(worker, prometheus, alertmanager, webhook, generated)
         # What counts up is seen to do so only from here on.
-        now = dt.datetime.now(dt.UTC)
-        emit(shop(now, dt.timedelta(minutes=10), seed=2) + outage(PAYMENT, now))
+        emit(shop(dt.datetime.now(dt.UTC), dt.timedelta(minutes=10), seed=2))
+        traffic = stack.enter_context(Traffic(lab, seed=3).flowing())
+        world = World(worker, traffic, prometheus, alertmanager, webhook, generated)
         world.whack(CALLBACK)
         world.mole(REFUND)  # stays
+        settled = f"max(timestamp({names.CLOCK}) - {names.CLOCK}) < 5"
+        wait_until(lambda: prometheus.has(settled), 60, "the clock is that of the wall")
+        traffic.hurt[PAYMENT] = dict.fromkeys(REGIONS, 0.5) | {"north": 1.0}
         world.mole(PAYMENT)
         up = f'cx_mole_active{{moment="{PAYMENT}",segment="all"}}'
         wait_until(lambda: prometheus.has(up), 60, "the mole, scraped")
@@ -225,6 +233,27 @@ def test_every_variable_and_annotation_finds_values(world: World) -> None:
     assert found > 10
 
 
+def test_a_segments_mole_in_a_moment_that_has_one_is_known_to_alertmanager_and_muted(world: World) -> None:
+    world.mole(CALL, "region=islands")
+    world.mole(CALL)
+
+    def muted() -> set[tuple[str, str]]:
+        return {(x["moment"], x["segment"]) for x in world.alertmanager.muted() if x["alertname"] == "CxMole"}
+
+    wait_until(lambda: (CALL, "region=islands") in muted(), 60, "the segment's alert, muted")
+    assert not {(CALL, "all"), (PAYMENT, "all")} & muted()
+
+
+def segment_burns(world: World) -> bool:
+    """Whether a segment of the payment would have its own alert, did nobody know of the mole there."""
+    rules = load(world.generated / "prometheus" / "molehill.rules.yml")
+    (expr,) = (rule["expr"] for rule in rules if rule.get("alert") == "CxSegmentBurn")
+    alone, n = re.subn(r"unless on \(moment\)\s+last_over_time\(cx_mole_active\[\w+\]\)", "", expr)
+    assert n == 1
+    here = {"moment": PAYMENT, "segment": "region=north"}.items()
+    return any(here <= labels.items() for labels, _ in world.prometheus.query(alone))
+
+
 @pytest.mark.slow
 def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_that_mutes_the_rest(
     world: World,
@@ -233,8 +262,12 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
         return [names for names in world.webhook.names("/page") if names]
 
     wait_until(pages, 60, "the page")
-    (first,) = (message for where, message in world.webhook.told if where == "/page")
-    (alert,) = first["alerts"]
+    mole = world.mole(PAYMENT)
+    popped = dt.datetime.fromisoformat(mole["popped"]).timestamp()
+    (first,) = (message for message in world.webhook.told if message.path == "/page")
+    late_s = world.traffic.late_s(popped)
+    assert first.at - popped < PAGE_S + late_s, f"event time to wall clock; customers were {late_s:.1f} s late"
+    (alert,) = first.body["alerts"]
     labels = {
         "tier": "game-over",
         "severity": "page",
@@ -246,8 +279,8 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
     assert (alert["labels"]["alertname"], alert["labels"]["moment"]) == ("CxMole", PAYMENT)
     assert not {"instance", "job"} & set(alert["labels"])
     texts = alert["annotations"]
-    assert texts["summary"] == "Pay for the order: customers are hurt (outcome, burn)"
-    assert re.search(r"\b[4-9]\d\d of \d+ went wrong in the last hour", texts["description"]), texts
+    assert texts["summary"] == f"Pay for the order: customers are hurt (outcome, {mole['kind']})"
+    assert re.search(r"\b\d+ of \d+ went wrong in the last hour", texts["description"]), texts
     assert "objective is 99.5%" in texts["description"]
     assert texts["runbook_url"] == "https://example.com/runbooks/checkout-payment"
     assert texts["dashboard_url"].endswith(f"var-moment={PAYMENT}&var-segment=all&var-signal=outcome")
@@ -255,15 +288,22 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
         said = each["annotations"]["summary"] + each["annotations"]["description"]
         assert not re.search(r"no value|<error|[{}?]", said)
 
+    wait_until(lambda: segment_burns(world), 120, "a segment that burns inside the mole")
+    world.traffic.hurt.clear()
     world.whack(PAYMENT)
 
     def ended() -> bool:
         return ["CxMole"] in world.webhook.names("/page", "resolved")
 
     wait_until(ended, 240, "the end of the page")
-    # By then the burn rates of the same harm would have paged, were the mole not known; nothing else has.
-    assert [names for names in pages() if names != ["CxMole"]] == []
-    assert len(pages()) == 1
+    # By then the burn rates of the same harm, of the whole and of its segments, would have told, were the mole not
+    # known; pending they may have been, before it was.
+    burns = f'{{alertname=~"Cx(Segment)?Burn.*",alertstate="firing",moment="{PAYMENT}"}}'
+    assert not world.prometheus.has(f"last_over_time(ALERTS{burns}[10m])")
+    assert pages() == [["CxMole"]]
+    tickets = [a["labels"] for m in world.webhook.told if m.path == "/ticket" for a in m.body["alerts"]]
+    assert {x["moment"] for x in tickets} >= {CALL, REFUND}
+    assert [x for x in tickets if x["moment"] == PAYMENT or x["segment"] != "all"] == []
 
     world.worker.kill()
     wait_until(lambda: ["MolehillDown"] in pages(), 180, "the page about the worker")
@@ -271,7 +311,8 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
     def muted() -> bool:
         told = [a for a in world.prometheus.alerts() if a["labels"]["component"] == "customers"]
         firing = {a["labels"]["alertname"] for a in told if a["state"] == "firing"}
-        return "CxMole" in firing and firing <= world.alertmanager.muted()
+        muted = {labels["alertname"] for labels in world.alertmanager.muted()}
+        return "CxMole" in firing and firing <= muted
 
     wait_until(muted, 60, "what is said of customers is muted")
     assert [names for names in pages() if names not in (["CxMole"], ["MolehillDown"])] == []
