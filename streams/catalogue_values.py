@@ -5,12 +5,12 @@ from collections.abc import Callable
 from fractions import Fraction
 from urllib.parse import urlsplit
 
+from streams import durations
 from streams.catalogue_yaml import Spot, Wrong, label
 
 HOUR, DAY = 3600, 86_400
 MAX_DURATION = 3650 * DAY
-UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(HOUR)}
-UNITS |= {"d": Fraction(DAY), "w": Fraction(7 * DAY)}
+UNITS = {"ms": Fraction(1, 1000)} | {unit: Fraction(seconds) for unit, seconds in durations.UNITS.items()}
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DURATION = re.compile("".join(rf"(?:[0-9]{{1,15}}(?:\.[0-9]{{1,9}})?{u})?" for u in reversed(UNITS)))
