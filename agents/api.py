@@ -7,6 +7,7 @@ are taken on loopback only.
 """
 
 import asyncio
+import datetime as dt
 import hmac
 import ipaddress
 from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ from aiohttp import web
 from agents.app import Molehill
 from agents.desk import Unanswered
 from streams.durations import seconds_of
-from streams.moles import Action, Command, IllegalTransition, Mole
+from streams.moles import Action, Command, IllegalTransition, Mole, moment_of
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 TIERS = ("game-over", "important", "tolerable")
@@ -86,20 +87,28 @@ class Api:
         rows.sort(key=lambda row: (TIERS.index(row[0]["tier"]), row[0]["moment"]))
         return [(row["moment"], summary) for row, summary in rows]
 
+    def unspent(self) -> dict[str, float]:
+        """Overinvestment: tolerable moments and the share of a whole period's budget that they left."""
+        return {m: round(share, 4) for m, share in self.desk.fold.desk.unspent().items()}
+
+    def snoozed(self) -> dict[str, dt.datetime]:
+        """Ids of the moles that sleep, and when they wake, in event time. Not in a mole, which is as the contract."""
+        return {name: moment_of(until) for name, until in self.desk.fold.desk.snoozed().items()}
+
     def _clock(self) -> int:
         return self.desk.fold.at
 
     async def _moments(self, request: web.Request) -> web.Response:
         if not self.desk.loaded:
             return not_ready()
-        rows = [orjson.Fragment(summary) for _, summary in self.moments()]
-        unspent = {m: round(share, 4) for m, share in self.desk.fold.desk.unspent().items()}
-        return _json(orjson.dumps({"clock": self._clock(), "moments": rows, "unspent_budget": unspent}))
+        rows = [orjson.Fragment(data) for event, _, data in self._all() if event == "moment"]
+        return _json(_dumps({"clock": self._clock(), "moments": rows, "unspent_budget": self.unspent()}))
 
     async def _moles(self, request: web.Request) -> web.Response:
         if not self.desk.loaded:
             return not_ready()
-        return _json(orjson.dumps({"clock": self._clock(), "moles": orjson.Fragment(self.moles())}))
+        found = orjson.Fragment(self.moles())
+        return _json(_dumps({"clock": self._clock(), "moles": found, "snoozed_until": self.snoozed()}))
 
     async def _mole(self, request: web.Request) -> web.Response:
         if not self.desk.loaded:
@@ -188,7 +197,8 @@ class Api:
             task.cancel()
 
     async def _parts(self) -> AsyncIterator[bytes]:
-        """Everything at once, then what has changed: `moles` (all of them), `moment` (one), `clock` (seconds)."""
+        """Everything at once, then what has changed: `moles` (all of them), `desk` (what else is known of moles and
+        budgets), `moment` (one), and at last `clock` (seconds)."""
         last: dict[tuple[str, str], bytes] = {}
         yield b"retry: %d\n\n" % RETRY_MS
         while not self.desk.loaded:
@@ -196,7 +206,7 @@ class Api:
             await asyncio.sleep(STEP_S)
         while True:
             version = self.desk.version
-            now = self._all(version)
+            now = self._all()
             changed = [(event, data) for event, key, data in now if last.get((event, key)) != data]
             last = {(event, key): data for event, key, data in now}
             text = [b"event: %s\ndata: %s\n\n" % (event.encode(), data) for event, data in changed]
@@ -204,10 +214,12 @@ class Api:
             await asyncio.sleep(STEP_S)
             await self.desk.changed(version, BEAT_S)
 
-    def _all(self, version: int) -> Parts:
-        """All that can be told, made once for however many streams."""
+    def _all(self) -> Parts:
+        """All that can be told, made once for however many ask for it."""
+        version = self.desk.version
         if self._parts_of[0] != version:
-            told = [("moles", "", self.moles()), *(("moment", m, s) for m, s in self.moments())]
+            desk = _dumps({"snoozed_until": self.snoozed(), "unspent_budget": self.unspent()})
+            told = [("moles", "", self.moles()), ("desk", "", desk), *(("moment", m, s) for m, s in self.moments())]
             self._parts_of = (version, told)
         return self._parts_of[1]
 
@@ -215,6 +227,10 @@ class Api:
 class _Asked(msgspec.Struct, rename={"for_": "for"}, forbid_unknown_fields=True):
     for_: str = ""
     by: str = ""
+
+
+def _dumps(told: object) -> bytes:
+    return orjson.dumps(told, option=orjson.OPT_UTC_Z)
 
 
 def _json(body: bytes) -> web.Response:

@@ -36,6 +36,7 @@ class Listed(msgspec.Struct):
 
     clock: int
     moles: list[Mole]
+    snoozed_until: dict[str, dt.datetime] = {}  # id → event time
 
 
 def call(url: str, path: str, body: dict[str, str] | None = None) -> bytes:
@@ -158,7 +159,9 @@ def list_moles(url: str, as_json: bool) -> None:
         console.print(table(found))
         for mole in _sorted(found.moles):
             if mole.state != "whacked":
-                console.print(Text(f"{mole.tier}: {mole.explain}"))
+                wakes = found.snoozed_until.get(mole.id)
+                more = f" Snoozed until {wakes:%H:%M} UTC on {wakes:%d %b}." if wakes else ""
+                console.print(Text(f"{mole.tier}: {mole.explain}{more}"))
     else:
         click.echo("no mole: nobody is hurt" if found.clock else "no mole: no event has been judged yet")
 

@@ -218,6 +218,10 @@ class Desk:
                 out[moment] = max(0.0, 1 - sum(b for b, _ in period) / allowed)
         return out
 
+    def snoozed(self) -> dict[str, int]:
+        """The moles that sleep, and when they wake, in unix seconds of event time."""
+        return {x.id: x.snoozed_until for x in self.state.lives.values() if x.state == "snoozed"}
+
     # Lives
 
     def _wake(self, at: int) -> None:

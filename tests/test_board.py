@@ -168,6 +168,11 @@ def test_spans_and_shares_are_said_as_people_say_them(facts: Callable[..., list[
     assert said == ["99.5 %", "90 %", "50 %", "0.4 %", "0 %"]
 
 
+def test_numbers_have_their_thousands_apart(facts: Callable[..., list[Any]]) -> None:
+    numbers = [0, 7, 999, 1000, 12_345, 1_234_567, 10**12]
+    assert facts(*(["number", n] for n in numbers)) == [f"{n:,}" for n in numbers]
+
+
 def test_a_sparkline_has_a_bar_for_each_hour_with_events_above_the_line_where_it_burns(
     facts: Callable[..., list[Any]],
 ) -> None:

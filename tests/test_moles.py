@@ -146,6 +146,18 @@ def test_a_snooze_ends_on_the_contracts_clock_whatever_the_steps() -> None:
         assert [(t.event, t.at, t.notify) for t in out] == [("woken", T + HOUR_S, True)]
 
 
+def test_whoever_asks_is_told_when_a_snoozed_mole_wakes_and_of_no_other() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T, [f])
+    assert desk.snoozed() == {}
+    desk.command(T, Command(f.case, "snooze", for_s=HOUR_S))
+    desk.command(T + 60, Command(f.case, "snooze", for_s=HOUR_S))
+    assert desk.snoozed() == {f.case: T + 60 + HOUR_S}, "the last word counts"
+    desk.advance(T + 2 * HOUR_S, [])
+    assert desk.snoozed() == {}
+
+
 def test_a_snoozed_mole_sleeps_through_harm_and_ends_with_its_cause() -> None:
     desk = Desk(catalogue())
     f = finding()

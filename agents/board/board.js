@@ -15,6 +15,9 @@ const board = document.getElementById("board");
 const state = {
   moles: null, // until the worker has told
   moments: new Map(), // name → summary
+  unfolded: false, // whether more than fits a screen is drawn
+  snoozed: {}, // id of a mole → when it wakes
+  unspent: {}, // moment → share of a whole period's budget that it left
   clock: 0, // event time up to which all is judged, in seconds
   now: wallClock(),
   link: "connecting", // open, lost
@@ -32,11 +35,15 @@ function draw() {
 }
 
 function drawNow() {
+  clearTimeout(drawing);
   drawing = null;
   const had = document.activeElement;
   const card = had?.closest?.("[data-mole]")?.dataset.mole;
   state.now = wallClock();
   render(h(Board, { state, act }), board);
+  if (!state.unfolded && state.moments.size) {
+    requestAnimationFrame(() => setTimeout(() => { state.unfolded = true; drawNow(); })); // what is on the screen first
+  }
   if (document.activeElement !== had && card !== undefined) {
     const left = had.isConnected ? had : [...board.querySelectorAll("[data-mole]")].find((x) => x.dataset.mole === card);
     (left ?? document.getElementById("moles")).focus({ preventScroll: true });
@@ -64,8 +71,14 @@ function connect() {
   spoke = Date.now();
   source = new EventSource("api/stream");
   source.addEventListener("moles", (event) => heard(() => takeMoles(JSON.parse(event.data))));
+  source.addEventListener("desk", (event) => heard(() => {
+    ({ snoozed_until: state.snoozed, unspent_budget: state.unspent } = JSON.parse(event.data));
+  }));
   source.addEventListener("moment", (event) => heard(() => takeMoment(JSON.parse(event.data))));
-  source.addEventListener("clock", (event) => heard(() => { state.clock = Number(event.data); }));
+  source.addEventListener("clock", (event) => {
+    heard(() => { state.clock = Number(event.data); });
+    drawNow(); // the last of what comes together
+  });
   source.addEventListener("open", () => { fresh = true; });
   source.addEventListener("error", () => {
     lost();

@@ -46,8 +46,8 @@ export function tiers(moments, moles) {
   ]).filter(([, found]) => found.length);
 }
 
-const english = new Intl.NumberFormat("en");
-export const number = (n) => english.format(n);
+// 1,234,567; Intl says the same, and takes 50 ms to begin with.
+export const number = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 export const percent = (share) => `${(share * 100).toFixed(Math.abs(share) < 0.095 && share ? 1 : 0)} %`;
 // As it was declared: 99.5 %, 99 %.
 export const objective = (share) => `${+(share * 100).toFixed(3)} %`;
@@ -65,6 +65,9 @@ export function span(seconds) {
   const rest = Math.floor((s % unit) / less);
   return `${Math.floor(s / unit)} ${name}${rest && unit > 60 ? ` ${rest} ${lesser}` : ""}`;
 }
+
+// Overinvestment: half of what a moment may get wrong, and more, was never used.
+export const MUCH = 0.5;
 
 export const seconds = (text) => Date.parse(text) / 1000;
 

@@ -1,6 +1,6 @@
 // The board as a function of its state. Text becomes text nodes, always: nothing in the data is markup.
 
-import { h } from "./vendor/preact.mjs";
+import { Component, h } from "./vendor/preact.mjs";
 import htm from "./vendor/htm.mjs";
 import * as facts from "./facts.js";
 
@@ -9,6 +9,7 @@ const WORDS = { "game-over": "Game over", "important": "Important", "tolerable":
 const DOES = { ack: "Acknowledge", whack: "Whack", snooze: "Snooze" };
 const NAPS = [["30m", "30 min"], ["1h", "1 h"], ["4h", "4 h"], ["1d", "1 day"]];
 const KINDS = { burn: "burns its budget", shift: "worse than its own past", silence: "gone silent" };
+const SCREEN = 30; // moments; more are below it
 const SHOWN = 5; // ended moles, before one asks for more
 const BEHIND_S = 120;
 
@@ -21,7 +22,7 @@ export function Board({ state, act }) {
     <main>
       <${Moles} up=${facts.up(moles)} known=${known} state=${state} act=${act} />
       <${Lately} moles=${facts.lately(moles)} state=${state} />
-      <${Moments} tiers=${facts.tiers(moments, moles)} hurt=${new Set(facts.hurt(moles))} known=${known} />
+      <${Moments} tiers=${facts.tiers(moments, moles)} most=${state.unfolded ? Infinity : SCREEN} hurt=${new Set(facts.hurt(moles))} unspent=${state.unspent} known=${known} />
     </main>
     <footer>
       <p>Times are UTC and event time. Burn 1× spends just the error budget; “surely” is the lower 95 % bound.
@@ -109,7 +110,7 @@ function Mole({ mole, state, act }) {
           </dl>
           <${Hurt} mole=${mole} />
         </div>
-        <${Life} mole=${mole} now=${state.clock} />
+        <${Life} mole=${mole} wakes=${state.snoozed[mole.id]} now=${state.clock} />
         <${Buttons} mole=${mole} title=${title} busy=${state.busy.has(mole.id)} act=${act} />
         ${fault && html`<p class="fault" role="alert">${fault}</p>`}
       </article>
@@ -139,7 +140,7 @@ function Bar({ share }) {
     class="part" width=${width.toFixed(1)} height="8" rx="2" /></svg>`;
 }
 
-function Life({ mole, now }) {
+function Life({ mole, wakes, now }) {
   const steps = [["harm began", mole.first_harm], ["popped", mole.popped], ["acknowledged", mole.acked], ["whacked", mole.whacked]];
   const told = mole.state === "snoozed" || mole.state === "recovering" ? [[mole.state, ""]] : [];
   const current = { popped: "popped", "re-popped": "popped" }[mole.state] ?? mole.state;
@@ -150,6 +151,7 @@ function Life({ mole, now }) {
         <li key=${name} class=${at === null ? "open" : ""} aria-current=${name === current ? "step" : null}>
           <span>${name === "popped" && mole.repop_of ? "popped again" : name}</span>
           ${" "}${at ? html`<${At} at=${facts.seconds(at)} now=${now} />` : at === null ? html`<span class="unseen">not yet</span>` : null}
+          ${name === "snoozed" && wakes && html`until <${At} at=${facts.seconds(wakes)} now=${now} />`}
         </li>`)}
     </ol>`;
 }
@@ -199,15 +201,21 @@ function Lately({ moles, state }) {
 // A summary that has not changed is the same object, and so is what was drawn of it: nothing to compare.
 const drawn = new WeakMap();
 
-function moment(summary, hurt) {
+function moment(summary, hurt, unspent) {
   const before = drawn.get(summary);
-  if (before?.props.hurt === hurt) return before;
-  const now = html`<${Moment} key=${summary.moment} moment=${summary} hurt=${hurt} />`;
+  if (before?.props.hurt === hurt && before.props.unspent === unspent) return before;
+  const now = html`<${Moment} key=${summary.moment} moment=${summary} hurt=${hurt} unspent=${unspent} />`;
   drawn.set(summary, now);
   return now;
 }
 
-function Moments({ tiers, hurt, known }) {
+function Moments({ tiers, most, hurt, unspent, known }) {
+  let left = most;
+  const some = (moments) => {
+    const now = moments.slice(0, left);
+    left -= now.length;
+    return now;
+  };
   return html`
     <section aria-labelledby="moments-title">
       <h2 id="moments-title">Moments</h2>
@@ -215,31 +223,40 @@ function Moments({ tiers, hurt, known }) {
       ${tiers.map(([tier, moments]) => html`
         <section key=${tier} aria-labelledby=${`tier-${tier}`} class=${`group ${tier}`}>
           <h3 id=${`tier-${tier}`}>${WORDS[tier]} <small>${moments.length}</small></h3>
-          <ul class="moments">${moments.map((m) => moment(m, hurt.has(m.moment)))}</ul>
+          <ul class="moments">${some(moments).map((m) => moment(m, hurt.has(m.moment), unspent[m.moment]))}</ul>
         </section>`)}
     </section>`;
 }
 
-function Moment({ moment, hurt }) {
+function Moment({ moment, hurt, unspent }) {
   const about = [moment.declared ? moment.phase : "nobody declared it", moment.owner].filter(Boolean);
   return html`
     <li>
       <article class=${`moment${hurt ? " hurt" : ""}`} aria-labelledby=${`moment-${moment.moment}`}>
         <h4 id=${`moment-${moment.moment}`}>${moment.title} ${hurt && html`<span class="up">mole</span>`}</h4>
         <p class="what"><code>${moment.moment}</code>${about.map((x) => ` · ${x}`)}</p>
+        ${unspent >= facts.MUCH && html`
+          <p class="unspent">${facts.percent(unspent)} of a whole period's budget left: more care than it needs</p>`}
         ${moment.signals.length > 0 && html`
           <table>
             <thead><tr><th scope="col">Signal</th><th scope="col">24 h</th><th scope="col">Burn <small>1 h</small></th><th scope="col">Budget</th></tr></thead>
             <tbody>${moment.signals.map((s) => html`<${Signal} key=${s.signal} signal=${s} />`)}</tbody>
           </table>`}
-        ${moment.segments.length > 0 && html`
-          <details><summary>Worst segments</summary>
-            <ul class="segments">${moment.segments.map((s) => html`
-              <li key=${`${s.segment} ${s.signal}`}><code>${s.segment}</code> ${s.signal}
-                ${" "}<span>${facts.number(s.bad)} of ${facts.number(s.bad + s.good)} bad, ${facts.times(s.burn_rate["1d"])}</span></li>`)}
-            </ul></details>`}
+        ${moment.segments.length > 0 && html`<${Segments} segments=${moment.segments} />`}
       </article>
     </li>`;
+}
+
+// What is folded is not drawn: it would be half of the page.
+class Segments extends Component {
+  render({ segments }, { open }) {
+    return html`
+      <details onToggle=${(event) => this.setState({ open: event.currentTarget.open })}><summary>Worst segments</summary>
+        ${open && html`<ul class="segments">${segments.map((s) => html`
+          <li key=${`${s.segment} ${s.signal}`}><code>${s.segment}</code> ${s.signal}
+            ${" "}<span>${facts.number(s.bad)} of ${facts.number(s.bad + s.good)} bad, ${facts.times(s.burn_rate["1d"])}</span></li>`)}
+        </ul>`}</details>`;
+  }
 }
 
 function Signal({ signal }) {

@@ -193,7 +193,14 @@ def test_a_mole_lives_through_what_is_done_by_either_worker_and_the_world_hears_
     done(first, "ack", "acknowledged", b'{"by": "alice"}')
     refused(first, "ack")
     refused(second, "ack")
+    before = ask(first, "GET", "/api/moles").json["clock"]
     done(second, "snooze", "snoozed", iter([b'{"for":', b' "2h"}']))
+    for worker in scene.both:
+        told_ = ask(worker, "GET", "/api/moles").json
+        assert set(told_["snoozed_until"]) == {mole}
+        until = dt.datetime.fromisoformat(told_["snoozed_until"][mole]).timestamp() - 7200
+        assert before <= until <= told_["clock"]
+        assert not {"snoozed_until"} & set(moles(worker)[mole]), "a mole has the contract's fields"
     done(first, "ack", "acknowledged")
     done(second, "whack", "whacked")
     for action in ("ack", "snooze", "whack"):
@@ -244,6 +251,7 @@ def test_the_command_lists_and_acts_by_the_beginning_of_an_id(scene: Scene) -> N
 
     assert molehill(first, "ack", name[:6], "--by", "alice").output == f"{name}: acknowledged\n"
     assert molehill(second, "snooze", name, "--for", "30m").output == f"{name}: snoozed\n"
+    assert "Snoozed until" in molehill(first).output
     assert molehill(first, "whack", name).output == f"{name}: whacked\n"
     again = molehill(first, "ack", name)
     assert "whacked" in str(again.exception)

@@ -49,7 +49,8 @@ def shop(kafka: KafkaServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     home = tmp_path_factory.mktemp("board")
-    lab = Lab(kafka, home, collapse.MOMENTS, "board", token=TOKEN, port=str(port))
+    moments = collapse.MOMENTS.replace("segments:", "budget_period: 3d\nsegments:")
+    lab = Lab(kafka, home, moments, "board", token=TOKEN, port=str(port))
     with lab.worker as worker:
         lab.send(collapse.quiet_days(now()))
         wait_until(worker.ready, 120, "the worker")
@@ -99,6 +100,13 @@ def test_a_mole_pops_up_on_the_page_and_is_acknowledged_snoozed_and_whacked_ther
         section = page.get_by_role("region", name=tier)
         expect(section.get_by_role("heading", level=4)).to_have_text(title)
         expect(section.get_by_role("img", name="Burn rate by hour: at most")).to_be_visible()
+    # Three days have gone by, which is this catalogue's period: what nobody needed is said, of the tolerable alone.
+    left = asked(shop.worker, "/api/moments")["unspent_budget"]
+    assert set(left) == {"browse"}
+    expect(page.get_by_role("article", name="Look around")).to_contain_text(
+        f"{100 * left['browse']:.0f} % of a whole period's budget left"
+    )
+    expect(page.get_by_text("period's budget left")).to_have_count(1)
     assert_accessible(page, axe)
 
     shop.send(collapse.collapse(now()))
@@ -145,6 +153,10 @@ def test_a_mole_pops_up_on_the_page_and_is_acknowledged_snoozed_and_whacked_ther
     card.get_by_role("button", name="Snooze").click()
     expect(card.get_by_text("snoozed", exact=True).first).to_be_visible()
     expect(elsewhere.get_by_text("snoozed", exact=True).first).to_be_visible()
+    wakes = dt.datetime.fromisoformat(asked(shop.worker, "/api/moles")["snoozed_until"][mole["id"]])
+    for shown in (card, elsewhere):
+        step = shown.get_by_role("list", name="Life of this mole").get_by_role("listitem").filter(has_text="snoozed")
+        expect(step).to_contain_text(f"until {wakes:%H:%M}")
     card.get_by_role("button", name="Whack").click()
     headline(page, "Nobody is hurt")
     headline(other.page, "Nobody is hurt")
@@ -239,6 +251,7 @@ def test_two_hundred_moments_are_shown_and_no_text_in_them_becomes_markup(
         expect(page.locator("article.moment")).to_have_count(MANY)
         first = page.get_by_role("article", name=HOSTILE, exact=True)
         expect(first.get_by_role("heading")).to_contain_text(HOSTILE)
+        expect(page.locator(".segments")).to_have_count(0)  # what is folded is not drawn
         first.get_by_text("Worst segments").click()
         expect(first.get_by_text(f"region={HOSTILE}").first).to_be_visible()
         assert page.evaluate("document.querySelectorAll('img, #board script').length") == 0
