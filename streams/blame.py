@@ -99,6 +99,6 @@ def wider(group: Group, since: int, segments: Iterable[str]) -> bool:
     return stands(group, whole, n, b, e)
 
 
-def fresh(first_harm: int, at: int) -> bool:
+def fresh(first_harm: int, at: int, memory: int = MEMORY_S) -> bool:
     """Whether a case is young enough to take in others: without an end, merges would make chains without end."""
-    return at - first_harm <= MEMORY_S
+    return at - first_harm <= memory

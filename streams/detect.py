@@ -18,7 +18,7 @@ from streams.cases import Case, State, series_of
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
 from streams.moles import Contributor, Finding, mole_id
 from streams.past import packed, unpacked
-from streams.series import BLOCK_S, DAY_S, HOUR_S, MEMORY_S, STEP_S, Series
+from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
@@ -55,7 +55,8 @@ class Judge:
         """The series that counts are for; made on first sight."""
         group = self.state.groups.get(signal)
         if group is None:
-            group = Group(signal, self.objectives[signal], 1 / len(self.objectives))
+            share = 1 / len(self.objectives)
+            group = Group(signal, self.objectives[signal], share, self.catalogue.budget_period)
             self.state.groups[signal] = group
             group.add(names.ALL)
         return group.series.get(segment) or group.add(segment)
@@ -206,7 +207,9 @@ class Judge:
             if case.segment == s.segment or case.popped == at:
                 return case
         hurting = [
-            c for c in cases if blame.fresh(c.first_harm, at) and (not c.eased or onset - c.last <= blame.SETTLE_S)
+            c
+            for c in cases
+            if blame.fresh(c.first_harm, at, self._memory(c)) and (not c.eased or onset - c.last <= blame.SETTLE_S)
         ]
         for case in hurting:
             if case.segment == names.ALL:
@@ -215,6 +218,9 @@ class Judge:
             if s.segment != names.ALL or not blame.wider(group, onset, self._side(case)):
                 return case
         return None
+
+    def _memory(self, case: Case) -> int:
+        return self.state.groups[case.signal].memory
 
     def _side(self, case: Case) -> list[str]:
         """The case's members that are of the dimension of its segment."""
@@ -255,13 +261,12 @@ class Judge:
         """By the signal with most bad events, which shows best who is hurt; alarms by the signal that raised them."""
         groups = [self.state.groups[signal] for signal in sorted(case.members)]
         worst = max(groups, key=lambda g: g.all.since(case.first_harm)[1])
-        oldest = at - MEMORY_S
         alarms = [
-            (group, name, max(onset, oldest))
+            (group, name, max(onset, at - group.memory))
             for group in groups
             for name, onset in case.members[group.signal].items()
         ]
-        return blame.blame(worst, max(case.first_harm, oldest), alarms)
+        return blame.blame(worst, max(case.first_harm, at - worst.memory), alarms)
 
     # Time
 
@@ -271,7 +276,7 @@ class Judge:
                 if watch.hear(self.state, case, at, SURE):
                     self._close(case, at)
                     watch.end(self.state, case, at)
-            elif (case.recovery >= SURE and at - case.last >= blame.SETTLE_S) or at - case.last >= MEMORY_S:
+            elif (case.recovery >= SURE and at - case.last >= blame.SETTLE_S) or at - case.last >= self._memory(case):
                 self._close(case, at)
             elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
                 case.eased = True
@@ -312,7 +317,7 @@ class Judge:
         for case in state.cases.values():
             if case.kind == "silence":
                 continue
-            due = min(due, case.last + MEMORY_S)
+            due = min(due, case.last + self._memory(case))
             if case.recovery >= SURE:
                 due = min(due, case.last + blame.SETTLE_S)
             elif case.recovery >= LEANING and not case.eased:

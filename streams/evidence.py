@@ -16,7 +16,7 @@ from typing import Final
 from streams import names
 from streams.baseline import ORDINARY_SD, SHRINK, STEADY, Group
 from streams.intervals import Z
-from streams.series import HOURS, MEMORY_S, RATIOS, Series
+from streams.series import DAY_S, HOURS, MEMORY_S, RATIOS, Series
 
 QUIET_WEEKS: Final = 52.0
 """The false moles that one accepts: by the bound one a moment and year; the bound is not tight, see the bench."""
@@ -44,6 +44,9 @@ def daily(group: Group, s: Series) -> float:
 def allow(group: Group) -> None:
     """Shares out the accepted false moles: half to `all`, half to its segments, each signal alike, each ratio too.
 
+    And how long evidence lasts: a quiet moment is judged on its last events, as many as the objective allows ten bad
+    ones of (an error of a third), however long they took, within a budget period.
+
     All segments of a dimension together see the moment's bad events once, so dimensions count, and not segments.
     """
     cv = float(group.past["cv"][0])
@@ -52,6 +55,8 @@ def allow(group: Group) -> None:
     seen = daily(group, group.all)
     tests = 2 * len(RATIOS) * QUIET_WEEKS / group.share * max(7 * seen * min(ordinary, 1.0), 1.0)
     group.prior = 1 / max(cv, STEADY) ** 2
+    wanted = SHRINK / (1 - group.objective) / seen * DAY_S
+    group.memory = int(min(max(wanted, MEMORY_S), max(group.period, MEMORY_S)))
     group.allowed = math.log(tests)
     group.allowed_segment = math.log(tests * max(group.dimensions, 1))
 
@@ -66,7 +71,7 @@ def refresh(group: Group, s: Series, hour: int) -> None:
     odds = p / (1 - p) * (1 + ORDINARY_SD * float(mine["cv"]))
     if s.active and odds < s.odds:
         _pay(s, s.total - s.paid)
-    s.hour, s.p, s.odds = hour, p, odds
+    s.hour, s.p, s.odds, s.memory = hour, p, odds, group.memory
     p0 = s.odds / (1 + s.odds)
     s.costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
     allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
@@ -108,7 +113,7 @@ def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
         costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
     owed = s.total - n - s.paid
     s.paid = s.total
-    fade = math.exp((s.weighed - start) / MEMORY_S) if s.active else 0.0
+    fade = math.exp((s.weighed - start) / group.memory) if s.active else 0.0
     s.weighed = start
     active = alarm = False
     for k in _K:

@@ -1,9 +1,8 @@
 """One series that is judged: a (segment, signal) of a moment, with its past, its evidence and its last three days.
 
 Everything is plain state (it serialises as it is); what it means is in `baseline`, `evidence` and `silence`.
-Counts are kept in blocks of ten minutes for six hours and by the hour up to three days, only where something
-happened: 104 entries at most (160 before they are packed). Bytes a series, measured on the flights: 7,900 in memory,
-1,600 in a dump.
+Counts are kept in blocks of ten minutes for six hours, by the hour up to three days, and by the day beyond (quiet
+moments only), where something happened: 131 entries at most, 200 before they are packed.
 """
 
 from bisect import bisect_left
@@ -21,13 +20,14 @@ BLOCK_S: Final = 600
 HOUR_S: Final = 3600
 DAY_S: Final = 86_400
 HOUR_BLOCKS: Final = HOUR_S // BLOCK_S
+DAY_BLOCKS: Final = DAY_S // BLOCK_S
 MEMORY_S: Final = 3 * DAY_S
-"""The longest burn window (3 d): older evidence fades with this time constant."""
+"""The longest burn window (3 d): older evidence fades with this time constant, but for quiet moments."""
 FINE_S: Final = 6 * HOUR_S
 """The long window of the second burn pair: so long the onset of a case is known to the block."""
 HOURS: Final = 24
 WEEK_HOURS: Final = 168
-_FULL: Final = 160  # entries at which the past is packed again
+_FULL: Final = 200  # entries at which the past is packed again
 
 RATIOS: Final = (2.0, 8.0, 32.0)
 """Odds ratios that are looked for: a slow leak, a failure, a collapse; evenly spread on the log scale from the
@@ -49,7 +49,9 @@ class Series(msgspec.Struct, array_like=True):
     blocks: list[int] = []
     ns: list[int] = []
     bs: list[int] = []
-    packed: int = 0  # up to this block they are whole hours
+    by_hour: int = 0  # up to this block they are whole hours …
+    by_day: int = 0  # … and up to this one whole days
+    memory: int = MEMORY_S  # seconds; what is older may be forgotten
     last: int = 0  # start of the last step with an event
     born: int = 0
     # Evidence (CUSUMs, one for each ratio, since its last zero)
@@ -99,22 +101,37 @@ class Series(msgspec.Struct, array_like=True):
         self.block = block
 
     def _pack(self, block: int) -> None:
-        """Forgets what is too old, and makes hours of blocks that are no longer fine."""
-        oldest, fine = block - MEMORY_S // BLOCK_S, (block - FINE_S // BLOCK_S) // HOUR_BLOCKS * HOUR_BLOCKS
-        i, j, k = (bisect_left(self.blocks, at) for at in (oldest, max(oldest, self.packed), fine))
-        hours: dict[int, tuple[int, int]] = {}
-        for at, n, b in zip(self.blocks[j:k], self.ns[j:k], self.bs[j:k], strict=True):
-            hour = at // HOUR_BLOCKS * HOUR_BLOCKS
-            n0, b0 = hours.get(hour, (0, 0))
-            hours[hour] = n0 + n, b0 + b
-        self.blocks = [*self.blocks[i:j], *hours, *self.blocks[k:]]
-        self.ns = [*self.ns[i:j], *(n for n, _ in hours.values()), *self.ns[k:]]
-        self.bs = [*self.bs[i:j], *(b for _, b in hours.values()), *self.bs[k:]]
-        self.packed = max(fine, self.packed)
+        """Forgets what is too old, and makes hours and days of blocks that are no longer fine."""
+        hours = (block - FINE_S // BLOCK_S) // HOUR_BLOCKS * HOUR_BLOCKS
+        days = (block - MEMORY_S // BLOCK_S) // DAY_BLOCKS * DAY_BLOCKS
+        self._drop(block - self.memory // BLOCK_S)
+        self._merge(self.by_day, days, DAY_BLOCKS)
+        self._merge(max(self.by_hour, days), hours, HOUR_BLOCKS)
+        self.by_day, self.by_hour = max(days, self.by_day), max(hours, self.by_hour)
+
+    def _drop(self, oldest: int) -> None:
+        i = bisect_left(self.blocks, oldest)
+        del self.blocks[:i], self.ns[:i], self.bs[:i]
+
+    def _merge(self, begin: int, end: int, size: int) -> None:
+        i, j = bisect_left(self.blocks, begin), bisect_left(self.blocks, end)
+        merged: dict[int, tuple[int, int]] = {}
+        for at, n, b in zip(self.blocks[i:j], self.ns[i:j], self.bs[i:j], strict=True):
+            whole = at // size * size
+            n0, b0 = merged.get(whole, (0, 0))
+            merged[whole] = n0 + n, b0 + b
+        self.blocks[i:j] = merged
+        self.ns[i:j] = [n for n, _ in merged.values()]
+        self.bs[i:j] = [b for _, b in merged.values()]
 
     def since(self, at: int) -> tuple[int, int]:
-        """Events and bad ones from the block that holds `at` until now, three days at most."""
-        i = bisect_left(self.blocks, at // BLOCK_S)
+        """Events and bad ones until now from the block (hour, day: as it lies back) that holds `at`."""
+        block = at // BLOCK_S
+        if block < self.by_day:
+            block = block // DAY_BLOCKS * DAY_BLOCKS
+        elif block < self.by_hour:
+            block = block // HOUR_BLOCKS * HOUR_BLOCKS
+        i = bisect_left(self.blocks, block)
         return sum(self.ns[i:]) + self.total - self.base, sum(self.bs[i:]) + self.b
 
     def last_hour(self) -> tuple[int, int]:

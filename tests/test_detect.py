@@ -16,7 +16,7 @@ from streams.baseline import Group
 from streams.burn import PAIRS, capped, factor
 from streams.detect import Count, Judge
 from streams.moles import Finding, stamp
-from streams.series import DAY_S, HOUR_S, MEMORY_S, RATIOS
+from streams.series import DAY_S, HOUR_S, RATIOS
 from tests.core import catalogue
 
 T = 1_700_006_400  # a Wednesday midnight
@@ -196,7 +196,7 @@ def test_a_score_is_the_best_of_all_beginnings(steps: list[tuple[int, int, int]]
         evidence.weigh(group, s, at, good + bad, bad)
         for k, r in enumerate(RATIOS):
             sums = [
-                sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / MEMORY_S) for t, n, b in seen[i:])
+                sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / group.memory) for t, n, b in seen[i:])
                 for i in range(len(seen))
             ]
             best = max(0.0, *sums)
