@@ -141,6 +141,9 @@ def _grouped(flush: Flush) -> list[tuple[list[Ids], list[tuple[int, bytes]]]]:
         begin = 0
         while begin < len(ids):
             room, i = MAX_BYTES - size - len(source.encode()) - FRAME, begin
+            rest = len("".join(ids[begin:]).encode()) + 5 * (len(ids) - begin)
+            if rest < room:
+                room, i = room - rest, len(ids)
             while i < len(ids) and room > 0:
                 room -= len(ids[i].encode()) + 5
                 i += 1

@@ -5,14 +5,16 @@ from typing import Final
 import numpy as np
 
 from streams import names
-from streams.cells import Cells, distinct, keys
+from streams.cells import LANE_BITS, LANE_MASK, Cells, distinct, keys
 from streams.route import INGEST_FACTOR, Routes
-from streams.signals import windowed
-from streams.windows import NONE, Ints
+from streams.signals import CAME, LEFT, windowed
+from streams.windows import NONE, Ints, Mask
 from streams.wire import Changes, Lane, Tallies, encode, pack, unpack
 
+NEVER: Final = -2  # a lane whose late events count in no other: -1 is not known yet
 NOBODY: Final = -1  # the target of messages that only the journal holds
-_OWNER, _WINDOWED, _BYTES = range(3)
+GRID: Final = 4  # cells for each amount that is added
+_OWNER, _WINDOWED, _BYTES, _LEFT, _CAME = range(5)
 
 
 class Ledger:
@@ -23,7 +25,7 @@ class Ledger:
         self.names: list[Lane] = []
         self.lanes: dict[Lane, int] = {}
         self.totals = np.zeros(64, np.int64)
-        self.info = np.zeros((3, 64), np.int64)
+        self.info = np.zeros((5, 64), np.int64)
         self.open = Cells()
         self.undeclared: set[str] = set()  # moments
         self.values: dict[tuple[str, str], set[str]] = {}  # moment, dimension → values
@@ -43,13 +45,25 @@ class Ledger:
             self._changed = np.concatenate((self._changed, np.zeros_like(self._changed)))
         moment, segment, field = lane
         size = sum(len(x.encode()) + 3 for x in lane)
-        self.info[:, i] = self.routes.owner(moment), windowed(field), size
+        late = -1 if field[-1] in "+-" else NEVER
+        self.info[:, i] = self.routes.owner(moment), windowed(field), size, late, late
         if moment not in self.routes.catalogue.moments:
             self.undeclared.add(moment)
         dimension, _, value = segment.partition("=")
         if value:
             self.values.setdefault((moment, dimension), set()).add(value)
         return i
+
+    def late(self, lanes: Ints) -> tuple[Ints, Mask]:
+        """What lanes' late events count in besides: two rows, `LEFT` and `CAME`; and which lanes have that."""
+        judged: Mask = self.info[_LEFT, lanes] != NEVER
+        lanes = lanes[judged]
+        for row, mark in ((_LEFT, LEFT), (_CAME, CAME)):
+            for i in lanes[self.info[row, lanes] < 0].tolist():
+                moment, segment, field = self.names[i]
+                late = self.lane((moment, segment, field + mark))  # may make `info` a new array
+                self.info[row, i] = late
+        return self.info[_LEFT : _CAME + 1, lanes], judged
 
     def admit_moment(self, moment: str) -> str:
         """An undeclared moment's name, or `other` once there are ten times too many."""
@@ -64,16 +78,14 @@ class Ledger:
 
     def add(self, buckets: Ints, lanes: Ints, amounts: Ints) -> None:
         """Adds amounts to lanes, in buckets where the lane is kept by bucket; repeats are summed."""
+        buckets, lanes, amounts = _summed(buckets, lanes, amounts, len(self.names))
         np.add.at(self.totals, lanes, amounts)
         self._changed[lanes] = True
         kept = self.info[_WINDOWED, lanes] == 1
-        found = keys(buckets[kept], lanes[kept])
-        order = np.argsort(found, kind="stable")
-        found = found[order]
-        begins = distinct(found)
-        if len(begins):
-            self.open.add(found[begins], np.add.reduceat(amounts[kept][order], begins))
-            self._changed_cells.append(found[begins])
+        if kept.any():
+            found = keys(buckets[kept], lanes[kept])
+            self.open.add(found, amounts[kept])
+            self._changed_cells.append(found)
 
     def add_total(self, lane: int, amount: int) -> None:
         """Adds to a lane that is not kept by bucket."""
@@ -124,3 +136,23 @@ class Ledger:
         changes = unpack(message, ids)
         self.totals[changes.lanes] = np.maximum(self.totals[changes.lanes], changes.totals)
         self.open.raise_to(keys(changes.buckets, changes.cell_lanes), changes.cells)
+
+
+def _summed(buckets: Ints, lanes: Ints, amounts: Ints, width: int) -> tuple[Ints, Ints, Ints]:
+    """One (bucket, lane, amount) for each bucket and lane, in their order; `width` lanes exist.
+
+    By adding into a grid of them where that is hardly larger than what is added, and by sorting where it is.
+    """
+    first = int(buckets.min()) if len(buckets) else 0
+    size = (int(buckets.max()) - first + 1) * width if len(buckets) else 0
+    if size <= GRID * len(buckets):
+        grid = np.zeros(size, np.int64)
+        np.add.at(grid, (buckets - first) * width + lanes, amounts)
+        at = np.flatnonzero(grid)
+        return at // width + first, at % width, grid[at]
+    found = keys(buckets, lanes)
+    order = np.argsort(found, kind="stable")
+    found = found[order]
+    begins = distinct(found)
+    found = found[begins]
+    return found >> LANE_BITS, found & LANE_MASK, np.add.reduceat(amounts[order], begins)

@@ -39,8 +39,6 @@ from streams.ledger import Ledger
 from streams.mapping import Mapped, Mapper, Record
 from streams.route import Key, Measured, Routes, segment_of
 from streams.signals import (
-    CAME,
-    LEFT,
     WAIT_SUM,
     Amounts,
     answer_fields,
@@ -61,6 +59,24 @@ LOG_APPEND_TIME: Final = 1
 
 
 Refused = tuple[Record, Rejection]
+
+
+class Spread:
+    """The segments that an event counts under, and their lanes by field."""
+
+    def __init__(self, ledger: Ledger, moment: str, segments: list[str]) -> None:
+        self.ledger = ledger
+        self.moment = moment
+        self.segments = segments
+        self.known: dict[str, Ints] = {}
+
+    def lanes(self, field: str) -> Ints:
+        """One for each segment."""
+        found = self.known.get(field)
+        if found is None:
+            found = np.array([self.ledger.lane((self.moment, s, field)) for s in self.segments], np.int64)
+            self.known[field] = found
+        return found
 
 
 class Tally:
@@ -85,10 +101,13 @@ class Tally:
         self.fresh: dict[tuple[int, str], list[str]] = {}
         self.ledger = Ledger(routes)
         self.measured: dict[str, Measured] = {}
-        self.buffer: list[int] = []
+        self.buffer: list[int] = []  # bucket << CODE_BITS | code
+        self.belated: list[int] = []  # those of `buffer` that came late,
+        self.arrivals: list[int] = []  # and the buckets (<< CODE_BITS) in which they came
         self.waits: dict[str, int] = {}  # moment → milliseconds
         self.code_lanes: list[Ints] = []
         self.code_amounts: list[Ints] = []
+        self.spreads: dict[tuple[str, bytes, str], Spread] = {}  # moment, segment as it came, voice
         self.twins: dict[int, int] = {}  # code → the second of the two codes that its late events have besides
         self.whole = False  # send everything with the next flush
 
@@ -118,8 +137,10 @@ class Tally:
             self.measured,
             self.dedupe.seen,
         )
+        epoch, count, belated, arrived = EPOCH, self.buffer.append, self.belated.append, self.arrivals.append
         watermark = -1 if self.watermark is None else self.watermark
         late = max(self.floor, watermark - self.lateness)
+        arrival = watermark // BUCKET
         safe = min(now, 1000 * min(r.timestamp for r in records))
         source, known, fresh = "", set[str](), list[str]()
         begin = end = 0  # the slice of event time that `fresh` is for
@@ -142,7 +163,7 @@ class Tally:
                     except (msgspec.DecodeError, RecursionError, ValueError):
                         event = read(value, r.headers)
                 data = event.data
-                time = event.time - EPOCH
+                time = event.time - epoch
                 at = (time.days * 86_400 + time.seconds) * SECOND + time.microseconds
                 if at < 0 or at > safe:
                     check_years(at)
@@ -177,6 +198,7 @@ class Tally:
             fresh.append(event.id)
             if at > watermark:
                 watermark = at
+                arrival = at // BUCKET
                 late = max(late, at - self.lateness)
                 if late >= self.dedupe.oldest:
                     self.dedupe.evict(late)
@@ -187,9 +209,10 @@ class Tally:
                 code = self._code(measured, key, event)
             if code:
                 bucket = at // BUCKET
-                self.buffer.append(bucket << CODE_BITS | code)
-                if at < watermark and bucket < (arrival := watermark // BUCKET):
-                    self._belated(code, bucket, arrival)
+                count(bucket << CODE_BITS | code)
+                if bucket < arrival:
+                    belated(bucket << CODE_BITS | code)
+                    arrived(arrival << CODE_BITS)
                 if measured.bounds:
                     self._wait(event)
         self.offset = records[-1].offset
@@ -229,41 +252,37 @@ class Tally:
             return 0
         if len(self.code_lanes) >= MAX_CODES:
             self._collect()
-            self.code_lanes, self.code_amounts, self.twins = [], [], {}
+            self.code_lanes, self.code_amounts, self.twins, self.spreads = [], [], {}, {}
             for m in self.measured.values():
                 m.codes.clear()
-        lane = self.ledger.lane
         moment = measured.name if measured.declared else self.ledger.admit_moment(measured.name)
-        amounts = {lane((moment, names.ALL, field)): n for field, n in whole.items()}
-        for segment in self._segments(moment, event):
-            amounts |= {lane((moment, segment, field)): n for field, n in each.items()}
-        self.code_lanes.append(np.fromiter(amounts.keys(), np.int64, len(amounts)))
-        self.code_amounts.append(np.fromiter(amounts.values(), np.int64, len(amounts)))
+        lanes = [np.array([self.ledger.lane((moment, names.ALL, field)) for field in whole], np.int64)]
+        amounts = [np.array([*whole.values()], np.int64)]
+        if each:
+            spread = self._spread(moment, key[0], event)
+            lanes += [spread.lanes(field) for field in each]
+            amounts.append(np.repeat(np.array([*each.values()], np.int64), len(spread.segments)))
+        self.code_lanes.append(np.concatenate(lanes))
+        self.code_amounts.append(np.concatenate(amounts))
         code = measured.codes[key] = len(self.code_lanes)
         return code
 
-    def _belated(self, code: int, bucket: int, arrival: int) -> None:
-        """A late event counts in the windows of its time, and is judged when it came (streams/judging.py)."""
-        twins = self.twins.get(code)
-        if twins is None:
-            mine, amounts = self.code_lanes[code - 1], self.code_amounts[code - 1]
-            lanes = [self.ledger.names[i] for i in mine.tolist()]
-            judged = [i for i, lane in enumerate(lanes) if lane[2][-1] in "+-"]
-            for mark in (LEFT, CAME):
-                late = [self.ledger.lane((m, s, f + mark)) for m, s, f in (lanes[i] for i in judged)]
-                self.code_lanes.append(np.array(late, np.int64))
-                self.code_amounts.append(amounts[judged])
-            twins = self.twins[code] = len(self.code_lanes)
-        self.buffer.append(bucket << CODE_BITS | (twins - 1))
-        self.buffer.append(arrival << CODE_BITS | twins)
-
-    def _segments(self, moment: str, event: Event) -> list[str]:
+    def _spread(self, moment: str, segment: bytes, event: Event) -> Spread:
         voice = event.data.voice if isinstance(event, Answer) else "customer"
-        if voice == "probe" or (isinstance(event, Touchpoint) and event.data.probe):
+        if isinstance(event, Touchpoint) and event.data.probe:
+            voice = "probe"
+        found = self.spreads.get((moment, segment, voice))
+        if found is None:
+            found = Spread(self.ledger, moment, self._segments(moment, segment, voice))
+            self.spreads[moment, segment, voice] = found
+        return found
+
+    def _segments(self, moment: str, segment: bytes, voice: str) -> list[str]:
+        if voice == "probe":
             return [names.PROBE]
         if voice == "company":
             return [names.COMPANY]
-        found = segments(event.data.segment)
+        found = segments(msgspec.Raw(segment))
         out = [names.ALL]
         for name, dimension in self.routes.catalogue.dimensions.items():
             if name in found:
@@ -271,10 +290,33 @@ class Tally:
                 out.append(segment_of(name, value))
         return out
 
+    def _late(self) -> list[Ints]:
+        """A late event counts in the windows of its time, and is judged when it came (streams/judging.py)."""
+        late, arrivals = np.array(self.belated, np.int64), np.array(self.arrivals, np.int64)
+        self.belated.clear()
+        self.arrivals.clear()
+        codes = late & CODE_MASK
+        twins = np.zeros(len(self.code_lanes) + 1, np.int64)
+        for code in np.flatnonzero(np.bincount(codes)).tolist():
+            twins[code] = self._twins(code)
+        left = (late ^ codes) | (twins[codes] - 1)
+        return [left, arrivals | twins[codes]]
+
+    def _twins(self, code: int) -> int:
+        """The second of the two codes that stand for a code's late events: what left, what came."""
+        twins = self.twins.get(code)
+        if twins is None:
+            lanes, judged = self.ledger.late(self.code_lanes[code - 1])
+            self.code_lanes += [lanes[0], lanes[1]]
+            self.code_amounts += [self.code_amounts[code - 1][judged]] * 2
+            twins = self.twins[code] = len(self.code_lanes)
+        return twins
+
     def _collect(self) -> None:
         """Adds what is buffered to the ledger."""
         if self.buffer:
-            packed = np.sort(np.array(self.buffer, np.int64))
+            late = self._late() if self.belated else []
+            packed = np.sort(np.concatenate([np.array(self.buffer, np.int64), *late]))
             self.buffer.clear()
             begins = distinct(packed)
             counts, packed = np.diff(begins, append=len(packed)), packed[begins]
