@@ -12,6 +12,7 @@ import msgspec
 
 from streams import names
 from streams.catalogue import Catalogue
+from streams.codes import CODE_BITS, CODE_MASK
 from streams.desk import Desk
 from streams.detect import Judge
 from streams.events import SECOND
@@ -20,7 +21,7 @@ from streams.route import Routes, segment_of
 from streams.series import Series
 from streams.signals import CAME, LEFT
 from streams.stock import Episode, Key, Stock
-from streams.tally import CODE_BITS, CODE_MASK, Refused, Tally
+from streams.tally import Refused, Tally
 from streams.windows import BUCKET_S
 
 BATCH: Final = 4096  # lines between two advances of the clock
@@ -117,9 +118,9 @@ class Backtest:
                 continue
             for _, why in source.run():
                 self.refused[why.reason] = self.refused.get(why.reason, 0) + 1
-            if len(tally.code_lanes) < len(source.codes):  # the cache of codes began again
+            if len(tally.codes) < len(source.codes):  # the cache of codes began again
                 source.codes = []
-            for packed in tally.buffer:
+            for packed in tally.take().tolist():
                 code = packed & CODE_MASK
                 if code > len(source.codes):
                     self._learn(source)
@@ -127,7 +128,6 @@ class Backtest:
                 if what is not None:
                     step = self._waiting.setdefault(packed >> CODE_BITS, {})
                     step[what] = step.get(what, 0) + 1
-            tally.buffer.clear()
             tally.fresh.clear()
         tallies = [s.tally for s in self.sources.values()]
         self.received = sum(t.received for t in tallies)
@@ -145,10 +145,10 @@ class Backtest:
     def _learn(self, source: Source) -> None:
         """Looks up the codes that are new."""
         tally = source.tally
-        for lanes in tally.code_lanes[len(source.codes) :]:
+        for code in range(len(source.codes) + 1, len(tally.codes) + 1):
             rows: list[Row] = []
             sign, judge = 1, None
-            for i in lanes.tolist():
+            for i in tally.codes.lanes(code):
                 moment, segment, field = tally.ledger.names[i]
                 if field[-1] in (LEFT, CAME):
                     sign = -1 if field[-1] == LEFT else 1

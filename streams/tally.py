@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from streams import names
-from streams.cells import distinct
+from streams.codes import CODE_BITS, Codes
 from streams.dedupe import Dedupe
 from streams.events import (
     BY_TYPE,
@@ -51,32 +51,11 @@ from streams.windows import BUCKET_S, Ints
 from streams.wire import Tallies, decode
 
 BUCKET: Final = BUCKET_S * SECOND
-CODE_BITS: Final = 24
-CODE_MASK: Final = (1 << CODE_BITS) - 1
-MAX_CODES: Final = 100_000  # distinct keys that are cached; past it the cache begins again
 FUTURE: Final = 300 * SECOND  # contract: how far ahead of the broker's time an event may be
 LOG_APPEND_TIME: Final = 1
 
 
 Refused = tuple[Record, Rejection]
-
-
-class Spread:
-    """The segments that an event counts under, and their lanes by field."""
-
-    def __init__(self, ledger: Ledger, moment: str, segments: list[str]) -> None:
-        self.ledger = ledger
-        self.moment = moment
-        self.segments = segments
-        self.known: dict[str, Ints] = {}
-
-    def lanes(self, field: str) -> Ints:
-        """One for each segment."""
-        found = self.known.get(field)
-        if found is None:
-            found = np.array([self.ledger.lane((self.moment, s, field)) for s in self.segments], np.int64)
-            self.known[field] = found
-        return found
 
 
 class Tally:
@@ -105,10 +84,7 @@ class Tally:
         self.belated: list[int] = []  # those of `buffer` that came late,
         self.arrivals: list[int] = []  # and the buckets (<< CODE_BITS) in which they came
         self.waits: dict[str, int] = {}  # moment → milliseconds
-        self.code_lanes: list[Ints] = []
-        self.code_amounts: list[Ints] = []
-        self.spreads: dict[tuple[str, bytes, str], Spread] = {}  # moment, segment as it came, voice
-        self.twins: dict[int, int] = {}  # code → the second of the two codes that its late events have besides
+        self.codes = Codes(self.ledger)
         self.whole = False  # send everything with the next flush
 
     def run(self, records: Sequence[Record], now: int) -> list[Refused]:
@@ -129,6 +105,11 @@ class Tally:
     def _count(self, records: Sequence[Record], now: int) -> list[Refused]:
         if not records:
             return []
+        if self.codes.full:
+            self._collect()
+            self.codes.clear()
+            for m in self.measured.values():
+                m.codes.clear()
         refused: list[Refused] = []
         duplicates = behind = 0
         decode_event, read, measured_of, seen = (
@@ -250,39 +231,20 @@ class Tally:
         each, whole = _fields(measured, key)
         if not each and not whole:
             return 0
-        if len(self.code_lanes) >= MAX_CODES:
-            self._collect()
-            self.code_lanes, self.code_amounts, self.twins, self.spreads = [], [], {}, {}
-            for m in self.measured.values():
-                m.codes.clear()
         moment = measured.name if measured.declared else self.ledger.admit_moment(measured.name)
-        lanes = [np.array([self.ledger.lane((moment, names.ALL, field)) for field in whole], np.int64)]
-        amounts = [np.array([*whole.values()], np.int64)]
-        if each:
-            spread = self._spread(moment, key[0], event)
-            lanes += [spread.lanes(field) for field in each]
-            amounts.append(np.repeat(np.array([*each.values()], np.int64), len(spread.segments)))
-        self.code_lanes.append(np.concatenate(lanes))
-        self.code_amounts.append(np.concatenate(amounts))
-        code = measured.codes[key] = len(self.code_lanes)
+        some = self._segments(moment, event) if each else []
+        code = measured.codes[key] = self.codes.new(moment, key[1], each, some, whole)
         return code
 
-    def _spread(self, moment: str, segment: bytes, event: Event) -> Spread:
+    def _segments(self, moment: str, event: Event) -> list[str]:
         voice = event.data.voice if isinstance(event, Answer) else "customer"
         if isinstance(event, Touchpoint) and event.data.probe:
             voice = "probe"
-        found = self.spreads.get((moment, segment, voice))
-        if found is None:
-            found = Spread(self.ledger, moment, self._segments(moment, segment, voice))
-            self.spreads[moment, segment, voice] = found
-        return found
-
-    def _segments(self, moment: str, segment: bytes, voice: str) -> list[str]:
         if voice == "probe":
             return [names.PROBE]
         if voice == "company":
             return [names.COMPANY]
-        found = segments(msgspec.Raw(segment))
+        found = segments(event.data.segment)
         out = [names.ALL]
         for name, dimension in self.routes.catalogue.dimensions.items():
             if name in found:
@@ -290,43 +252,18 @@ class Tally:
                 out.append(segment_of(name, value))
         return out
 
-    def _late(self) -> list[Ints]:
-        """A late event counts in the windows of its time, and is judged when it came (streams/judging.py)."""
-        late, arrivals = np.array(self.belated, np.int64), np.array(self.arrivals, np.int64)
-        self.belated.clear()
-        self.arrivals.clear()
-        codes = late & CODE_MASK
-        twins = np.zeros(len(self.code_lanes) + 1, np.int64)
-        for code in np.flatnonzero(np.bincount(codes)).tolist():
-            twins[code] = self._twins(code)
-        left = (late ^ codes) | (twins[codes] - 1)
-        return [left, arrivals | twins[codes]]
-
-    def _twins(self, code: int) -> int:
-        """The second of the two codes that stand for a code's late events: what left, what came."""
-        twins = self.twins.get(code)
-        if twins is None:
-            lanes, judged = self.ledger.late(self.code_lanes[code - 1])
-            self.code_lanes += [lanes[0], lanes[1]]
-            self.code_amounts += [self.code_amounts[code - 1][judged]] * 2
-            twins = self.twins[code] = len(self.code_lanes)
-        return twins
+    def take(self) -> Ints:
+        """What was counted since this was last called: bucket << CODE_BITS | code."""
+        late = self.codes.late(self.belated, self.arrivals) if self.belated else []
+        keys = np.concatenate([np.array(self.buffer, np.int64), *late])
+        for some in (self.buffer, self.belated, self.arrivals):
+            some.clear()
+        return keys
 
     def _collect(self) -> None:
         """Adds what is buffered to the ledger."""
         if self.buffer:
-            late = self._late() if self.belated else []
-            packed = np.sort(np.concatenate([np.array(self.buffer, np.int64), *late]))
-            self.buffer.clear()
-            begins = distinct(packed)
-            counts, packed = np.diff(begins, append=len(packed)), packed[begins]
-            codes = (packed & CODE_MASK) - 1
-            sizes = np.fromiter(map(len, self.code_lanes), np.int64, len(self.code_lanes))
-            per = sizes[codes]  # lanes of each packed key; `at` picks them out of all codes' lanes end to end
-            shift = np.repeat((np.cumsum(sizes) - sizes)[codes] - (np.cumsum(per) - per), per)
-            at = np.arange(len(shift)) + shift
-            amounts = np.concatenate(self.code_amounts)[at] * np.repeat(counts, per)
-            self.ledger.add(np.repeat(packed >> CODE_BITS, per), np.concatenate(self.code_lanes)[at], amounts)
+            self.ledger.add(*self.codes.sum(self.take()))
         for moment, ms in self.waits.items():
             self.ledger.add_total(self.ledger.lane((moment, names.ALL, WAIT_SUM)), ms)
         self.waits.clear()

@@ -392,10 +392,13 @@ def test_a_segments_value_of_over_128_characters_counts_as_other() -> None:
 
 
 def test_more_distinct_keys_than_the_cache_holds_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.tally.MAX_CODES", 7)
+    monkeypatch.setattr("streams.codes.MAX_CODES", 7)
     some = distinct([touchpoint(segment={"region": f"r{i % 31}"}, need_met=i % 3 == 0) for i in range(300)])
     source = (names.TOUCHPOINTS, 0)
     p = Pipeline(ROUTES, {source: records(some)})
+    for _ in range(100):
+        p.feed(source, 3)
+        assert len(p.owners[source].tally.codes) <= 7 + 3
     p.finish()
     totals = p.owners[source].tally.ledger
     assert totals.totals[totals.lanes["pay", "all", "outcome+"]] == 300
