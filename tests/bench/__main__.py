@@ -14,7 +14,7 @@ import click
 import orjson
 from rich.console import Console
 
-from tests.bench import cost, live, peer, plot, recovery, soak, worker
+from tests.bench import cost, live, peer, plot, recovery, scale, soak, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
 from tests.bench.measure import Run, machine
@@ -82,7 +82,7 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["drain", "recovery", "soak"]), default="drain")
+@click.argument("what", type=click.Choice(["drain", "recovery", "scale", "soak"]), default="drain")
 @click.option("--records", default=1_000_000, show_default=True, help="recovery: of the long history.")
 @click.option("--minutes", default=30, show_default=True, help="soak: how long, at 1,000 events/s.")
 @click.option("--rounds", default=3, show_default=True, help="Drains of each load by each variant.")
@@ -106,7 +106,7 @@ def main(
     """Measures molehill on a real Kafka; exits with 1 where a verified total is wrong.
 
     `drain` (the default): against its peers, a backlog each. `recovery`: how long until a worker that died is exact
-    and consuming again. `soak`: whether memory stays where it is.
+    and consuming again. `scale`: two workers against one. `soak`: whether memory stays where it is.
     Example: python -m tests.bench recovery --records 1000000
     """
     result: dict[str, Any] = {"machine": machine()}
@@ -122,6 +122,11 @@ def main(
         elif what == "soak":
             result["soak"] = soak.measure(kafka, home, minutes, live.IDLE_RATE, console)
             console.print(soak.line(result["soak"]), highlight=False)
+        elif what == "scale":
+            load = make("dense", events or DEFAULT_EVENTS["dense"], home)
+            result["scale"] = scale.measure(kafka, home, load, rounds, console)
+            console.print(scale.table(result["scale"]))
+            wrong = any(f["wrong"] for f in result["scale"])
         elif cost_axes:
             axes = tuple(cost.AXES) if "all" in cost_axes else cost_axes
             result["cost"] = cost.measure(kafka, home, axes, console)

@@ -36,10 +36,12 @@ def producer(brokers: str, linger_ms: int = 20) -> Any:
     )
 
 
-def fill(brokers: str, load: Load) -> None:
-    """Every line, keyed by its customer, in order; raises where one was not acknowledged."""
-    topic = load.topic("touchpoints")
-    make_topics(brokers, [topic, load.topic("feedback")])
+def fill(brokers: str, load: Load, topic: str = "") -> None:
+    """Every line, keyed by its customer, in order; raises where one was not acknowledged. `topic`: one that is
+    there, and not the load's own."""
+    if not topic:
+        topic = load.topic("touchpoints")
+        make_topics(brokers, [topic, load.topic("feedback")])
     failed: list[str] = []
 
     def told(error: Any, message: Any) -> None:

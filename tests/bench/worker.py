@@ -60,9 +60,9 @@ def drain(kafka: KafkaServer, load: Load, app: str, home: Path, judging: bool = 
     with worker_for(kafka, load.catalogue, app, home, topics, judging=switch) as worker:
         assert worker.process is not None
         process = Process(worker.process.pid)
-        ends = _ends(kafka, topics["touchpoints"])
+        ends = ends_of(kafka, topics["touchpoints"])
         begin = _started(worker, process)
-        _follow(kafka, f"{app}.tallies", ends)
+        follow(kafka, f"{app}.tallies", ends)
         end, totals = _complete(worker, process, load.truth)
         if judging:
             end = _judged(worker, process)
@@ -78,7 +78,8 @@ def drain(kafka: KafkaServer, load: Load, app: str, home: Path, judging: bool = 
         )
 
 
-def _ends(kafka: KafkaServer, topic: str) -> dict[int, int]:
+def ends_of(kafka: KafkaServer, topic: str) -> dict[int, int]:
+    """Offsets by partition."""
     consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap)
     tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
     found = {tp.partition: int(offset) for tp, offset in consumer.end_offsets(tps).items()}
@@ -98,7 +99,7 @@ def _started(worker: WorkerProcess, process: Process) -> _Moment:
     raise RuntimeError("the worker does not begin to read")
 
 
-def _follow(kafka: KafkaServer, topic: str, ends: dict[int, int]) -> None:
+def follow(kafka: KafkaServer, topic: str, ends: dict[int, int]) -> None:
     """Returns when the tallies of the last record of every source partition have been written."""
     consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, max_partition_fetch_bytes=4_000_000)
     tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
