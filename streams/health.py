@@ -20,7 +20,7 @@ from streams.judging import Judging
 from streams.route import Routes, segment_of
 from streams.signals import bad, good
 from streams.windows import BUCKET_S, NONE, Ints, Mask, Windows
-from streams.wire import Frontier, Lane, Tallies, decode, unpack
+from streams.wire import Frontier, Lane, Tallies, decode, expand, squeeze, unpack
 
 BUCKET = BUCKET_S * SECOND
 WORKERS = 1_000  # whose last turn is remembered
@@ -211,44 +211,47 @@ class Health:
             self.judge()
         sources = [
             (
-                *source, k.to, _bytes(k.totals), _bytes(k.cells.keys), _bytes(k.cells.values),
+                *source, k.to, squeeze(k.totals), squeeze(k.cells.keys), squeeze(k.cells.values),
                 k.closed, [[msgspec.msgpack.encode(p) for p in parts] for parts in k.parts.values()],
             )
             for source, k in self.sources.items()
         ]  # fmt: skip
         rings = []
         for ring in self.windows.rings:
-            starts, columns, values = map(_bytes, ring.dump())
+            starts, columns, values = map(squeeze, ring.dump())
             rings.append((ring.resolution_s, starts, columns, values))
+        buckets, columns, values = map(squeeze, self.judging.steps.waiting())
         return msgspec.msgpack.encode(
             _Snapshot(
                 self.offset, list(self.raw), self.admitted, sources, self.clock.now,
                 [(*s, p.watermark, p.idle) for s, p in self.clock.sources.items()],
-                self.names, _bytes(self.totals[: len(self.names)]), _bytes(self.target[: len(self.raw)]), rings,
-                self.workers, self.judging.through, self.judging.dump(), *map(_bytes, self.judging.steps.waiting()),
+                self.names, squeeze(self.totals[: len(self.names)]), squeeze(self.target[: len(self.raw)]), rings,
+                self.workers, self.judging.through, self.judging.dump(), buckets, columns, values,
+                squeezed=True,
             )
         )  # fmt: skip
 
     def restore(self, blob: bytes) -> None:
         """Takes a snapshot's state, by the catalogue of now; call it on a new object."""
         old = msgspec.msgpack.decode(blob, type=_Snapshot)
+        ints = expand if old.squeezed else _ints
         self.offset, self.workers = old.offset, old.workers
         self.admitted = {scope: dict.fromkeys(some) for scope, some in old.admitted.items()}
         lanes = np.array([self._lane((m, s, f)) for m, s, f in old.names], np.int64)
         self.raw = {(m, s, f): i for i, (m, s, f) in enumerate(old.raw)}
-        self.target = lanes[_ints(old.target)] if len(old.target) else NONE
-        np.add.at(self.totals, lanes, _ints(old.totals))
+        self.target = lanes[ints(old.target)] if len(old.target) else NONE
+        np.add.at(self.totals, lanes, ints(old.totals))
         told = np.zeros(len(self.raw), np.int64)
         for source in old.sources:
-            told += _grown(_ints(source[3]), len(self.raw))
+            told += _grown(ints(source[3]), len(self.raw))
         for lane, i in self.raw.items():  # by the catalogue of now some may count as something else
             if (now := self._lane(self._admit(lane))) != self.target[i]:
                 self.target[i] = now  # and what they counted as keeps what it had: no counter goes back
                 self.totals[now] += told[i]
         for topic, partition, to, totals, cell_keys, cell_values, closed, sets in old.sources:
             known = self.sources[topic, partition] = Known()
-            known.to, known.totals = to, _ints(totals)
-            known.cells = Cells(_ints(cell_keys), _ints(cell_values))
+            known.to, known.totals = to, ints(totals)
+            known.cells = Cells(ints(cell_keys), ints(cell_values))
             known.closed = closed
             for some in sets:
                 parts = [m for m in map(decode, some) if isinstance(m, Tallies)]
@@ -260,11 +263,11 @@ class Health:
         kept = {resolution: cells for resolution, *cells in old.rings}
         for ring in self.windows.rings:
             if ring.resolution_s in kept:
-                starts, columns, values = map(_ints, kept[ring.resolution_s])
+                starts, columns, values = map(ints, kept[ring.resolution_s])
                 ring.add(starts, lanes[columns], values, len(self.names))
         self.windows.width = len(self.names)
         self.judging.load(old.judged, old.judges)
-        buckets, columns, values = map(_ints, (old.waiting_buckets, old.waiting_lanes, old.waiting_values))
+        buckets, columns, values = map(ints, (old.waiting_buckets, old.waiting_lanes, old.waiting_values))
         self.judging.steps.add(buckets, lanes[columns], values)
 
 
@@ -285,6 +288,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     waiting_buckets: bytes = b""
     waiting_lanes: bytes = b""
     waiting_values: bytes = b""
+    squeezed: bool = False  # arrays are as `wire.squeeze` makes them; before, eight bytes a number
 
 
 def _grown(a: Ints, size: int) -> Ints:
@@ -294,10 +298,6 @@ def _grown(a: Ints, size: int) -> Ints:
 def _roomy(a: Ints, size: int) -> Ints:
     """Grown to twice as much: what grows by one a thousand times is not copied a thousand times."""
     return a if len(a) >= size else _grown(a, max(size, 2 * len(a), 64))
-
-
-def _bytes(a: Ints) -> bytes:
-    return a.astype("<i8").tobytes()
 
 
 def _ints(b: bytes) -> Ints:

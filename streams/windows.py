@@ -25,6 +25,7 @@ RESOLUTIONS: Final = ((BUCKET_S, 1800), (60, 21_600), (600, 259_200))  # seconds
 HOUR_S: Final = 3600
 NONE: Final = np.zeros(0, np.int64)
 FEW: Final = 1024  # lanes: rows of fewer are left as they are
+LOOSE: Final = 64  # rows of a ring that wait to be packed; one more is packed at once
 PACKED: Final = 8  # rows at most in one go, some 100 µs each with 100,000 lanes
 NARROW: Final = (("u1", 8), ("u2", 16), ("u4", 32), ("i8", 63))  # type, bits
 
@@ -126,8 +127,10 @@ class Ring:
             if row is None:
                 row = self.rows[start] = Row(width)
             row.add(lanes[begin:end], values[begin:end], width)
-            if width > FEW:
+            if width > FEW and (len(self._dense) < LOOSE or start == self.top):
                 self._dense[start] = None
+            elif width > FEW and start not in self._dense:
+                row.pack()
         self._spend(len(starts) * len(self._sums))
         for window_s in self._sums:
             since = int(np.searchsorted(starts, self.top - window_s, side="right"))

@@ -2,16 +2,17 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams import names
-from streams.health import Health
+from streams.health import WORKERS, Health
 from streams.route import Routes, partition_of
 from streams.tally import Tally
 from streams.view import view
-from streams.wire import Frontier, Tallies, decode, encode
+from streams.wire import Frontier, Tallies, decode, encode, expand
 from tests.core import (
     BASE_S,
     HOUR_S,
@@ -386,6 +387,35 @@ def test_all_is_told_again_to_a_new_owner_that_has_heard_of_later_offsets_alread
     totals = totals_of(p.healths())
     assert totals[there, "all", "outcome", "good"] == 4
     assert totals[name, "all", "outcome", "good"] == 2
+
+
+@settings(max_examples=20)
+@given(pipelines())
+def test_a_snapshot_from_before_its_numbers_were_squeezed_restores_the_same(p: Pipeline) -> None:
+    def plain(squeezed: bytes) -> bytes:
+        return expand(squeezed).astype("<i8").tobytes()
+
+    for health in p.healths():
+        blob = health.snapshot()
+        s = msgspec.msgpack.decode(blob)
+        assert s.pop() is True
+        s[3] = [[*x[:3], *map(plain, x[3:6]), *x[6:]] for x in s[3]]
+        s[7:9] = map(plain, s[7:9])
+        s[9] = [[ring[0], *map(plain, ring[1:])] for ring in s[9]]
+        s[13:16] = map(plain, s[13:16])
+        old, new = (Health(ROUTES, health.partition, len(p.sources)) for _ in range(2))
+        old.restore(msgspec.msgpack.encode(s))
+        new.restore(blob)
+        assert old.snapshot() == new.snapshot()
+
+
+def test_workers_whose_last_word_is_long_past_are_forgotten_and_a_live_one_never() -> None:
+    log = [encode(Frontier(f"w{i}", 0, [], i)) for i in range(3 * WORKERS)]
+    log = [m for i, m in enumerate(log) for m in ([m, encode(Frontier("live", 0, [], i))] if i % 500 == 0 else [m])]
+    health = folded(ONE, log)
+    assert len(health.workers) == WORKERS
+    assert health.workers["live"] == 2500
+    assert health.workers[f"w{3 * WORKERS - 1}"] == 3 * WORKERS - 1
 
 
 def test_a_dimension_that_the_catalogue_drops_is_shown_no_more() -> None:

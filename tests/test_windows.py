@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.windows import FEW, RESOLUTIONS, WINDOWS, Ints, Ring, Row, Windows
+from streams.windows import FEW, LOOSE, RESOLUTIONS, WINDOWS, Ints, Ring, Row, Windows
 from tests.core import BASE_S, DAY_S, ints
 
 BUDGET_S = 5 * DAY_S
@@ -177,6 +177,15 @@ def test_with_many_lanes_only_the_newest_rows_are_dense() -> None:
         w.advance(start * S)
         put(w, [(start, 0, 1)])
     assert sorted(len(r.values) for r in w.rings[0].rows.values()) == [1] * 59 + [WIDE]
+
+
+def test_a_whole_history_at_once_leaves_few_rows_dense() -> None:
+    r = Ring(10, 18_000)
+    r.advance(BASE_S, WIDE)
+    starts = np.arange(BASE_S - 17_990, BASE_S + 1, 10)
+    r.add(starts, np.zeros(len(starts), np.int64), np.ones(len(starts), np.int64), WIDE)
+    assert sum(len(row.values) == WIDE for row in r.rows.values()) <= LOOSE + 1
+    assert r.sums(18_000, WIDE)[0] == len(r.rows) == 1800
 
 
 def test_rows_that_no_window_covers_are_gone() -> None:
