@@ -126,7 +126,7 @@ function Hurt({ mole }) {
         ${mole.contributors.map((c) => html`
           <li key=${c.segment}>
             <code>${c.segment}</code>
-            <${Bar} share=${c.total ? c.bad / c.total : 0} />
+            ${bar(c.total ? c.bad / c.total : 0)}
             <span>${facts.number(c.bad)} of ${facts.number(c.total)}</span>
           </li>`)}
         ${mole.linked.map((m) => html`<li key=${`also ${m}`}>also <code>${m}</code></li>`)}
@@ -134,7 +134,7 @@ function Hurt({ mole }) {
     </div>`;
 }
 
-function Bar({ share }) {
+function bar(share) {
   const width = Math.min(1, Math.max(0, share)) * 60;
   return html`<svg class="bar" viewBox="0 0 60 8" aria-hidden="true"><rect class="all" width="60" height="8" rx="2" /><rect
     class="part" width=${width.toFixed(1)} height="8" rx="2" /></svg>`;
@@ -228,6 +228,7 @@ function Moments({ tiers, most, hurt, unspent, known }) {
     </section>`;
 }
 
+// One component for each moment: what is in it are plain functions, which cost less to mount.
 function Moment({ moment, hurt, unspent }) {
   const about = [moment.declared ? moment.phase : "nobody declared it", moment.owner].filter(Boolean);
   return html`
@@ -240,7 +241,7 @@ function Moment({ moment, hurt, unspent }) {
         ${moment.signals.length > 0 && html`
           <table>
             <thead><tr><th scope="col">Signal</th><th scope="col">24 h</th><th scope="col">Burn <small>1 h</small></th><th scope="col">Budget</th></tr></thead>
-            <tbody>${moment.signals.map((s) => html`<${Signal} key=${s.signal} signal=${s} />`)}</tbody>
+            <tbody>${moment.signals.map(row)}</tbody>
           </table>`}
         ${moment.segments.length > 0 && html`<${Segments} segments=${moment.segments} />`}
       </article>
@@ -259,19 +260,19 @@ class Segments extends Component {
   }
 }
 
-function Signal({ signal }) {
+function row(signal) {
   const left = signal.error_budget_remaining;
   const hot = facts.burns(signal);
   return html`
-    <tr>
+    <tr key=${signal.signal}>
       <th scope="row">${signal.signal} <small>${facts.objective(signal.objective)}</small></th>
-      <td><${Spark} signal=${signal} /></td>
+      <td>${spark(signal)}</td>
       <td class=${hot ? "hot" : ""}>${facts.times(signal.burn_rate["1h"])}${hot && html`<span class="unseen"> burns</span>`}</td>
-      <td class=${left < 0 ? "hot" : ""}><${Bar} share=${left} /> ${left < 0 ? "gone" : facts.percent(left)}</td>
+      <td class=${left < 0 ? "hot" : ""}>${bar(left)} ${left < 0 ? "gone" : facts.percent(left)}</td>
     </tr>`;
 }
 
-function Spark({ signal }) {
+function spark(signal) {
   const found = facts.spark(signal.hours, signal.objective);
   if (found === null) return html`<span class="none">no events</span>`;
   const { width, height } = facts.SPARK;
