@@ -6,6 +6,7 @@ own frontier back from the log: everything that was ever exported lies before it
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,6 +23,8 @@ from streams.route import Routes
 from streams.view import Viewer
 
 Tell = Callable[[int, int, list[Finding]], Awaitable[None]]  # partition, through, what was found; until acked
+
+log = logging.getLogger("molehill")
 
 JUDGE_S = 0.1
 FAR_BEHIND = 4_000_000  # cells that wait to be judged, 24 bytes each
@@ -68,6 +71,11 @@ class HealthStage:
             blob = snapshots.load(self.table.data.take(tp.partition))
             if blob is not None:
                 health.restore(blob)
+            if health.judging.unread:
+                log.warning(
+                    "tallies partition %d: the past of %d moments is of another version, and is learnt anew; what moles "
+                    "of theirs are up stay up until somebody whacks them", tp.partition, health.judging.unread,
+                )  # fmt: skip
             loaded[tp.partition] = Owned(health, snapshots, turn)
         return loaded
 

@@ -16,11 +16,13 @@ class Case(msgspec.Struct):
     first_harm: int
     popped: int
     last: int  # the last alarm
-    told: int
+    told: int  # its figures …
     bad: int
     total: int
     expected: float
     cause: str = ""
+    shown: int = 0  # … with so many bad, and when it was last told that it goes on
+    harmed: int = 0
     eased: bool = False
     recovery: float = 0.0  # evidence that it is ordinary again
     share: float = 1.0  # the bad share that is to be disproved

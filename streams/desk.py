@@ -2,7 +2,8 @@
 
 A case that comes up while a mole of a related moment (`related`) is not yet over is of the same cause (`blame` says
 why), unless it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says
-that they are related share a cause only in the same segment at the same time.
+that they are related share a cause only in the same segment at the same time. A mole has the tier of the gravest
+moment that it hurts: where a game-over moment joins a ticket's mole, that is a page.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Final, Literal
 import msgspec
 
 from streams import blame, names
-from streams.catalogue import Catalogue
+from streams.catalogue import TIERS, Catalogue
 from streams.explain import explain
 from streams.moles import (
     Command,
@@ -125,6 +126,10 @@ class Desk:
         before = self._mole(life)
         if f.case == life.case:
             life.finding = f
+        if f.event == "more":
+            if life.state != "whacked" and before != self._mole(life):
+                self._tell(life, "updated", f.at)
+            return
         if life.state == "whacked":  # by a person: the judge does not know
             if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
@@ -146,7 +151,12 @@ class Desk:
                 life.cases[f.case] = "up"
                 if f.moment not in life.moments:
                     life.moments.append(f.moment)
-                self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated", before)
+                told: Told = "relapsed" if life.state == "recovering" else "updated"
+                graver = self._tier(life) != before.tier
+                if graver and life.state == "snoozed":
+                    self._move(life, "wake", f.at, "woken", notify=True)
+                else:
+                    self._move(life, "harm", f.at, told, None if graver else before, notify=graver)
                 return
         self._pop(f, self._earlier(f), f.case)
 
@@ -210,11 +220,9 @@ class Desk:
         days = int(self.catalogue.budget_period // DAY_S)
         last = self.state.at // DAY_S
         for moment, by_day in self.state.spent.items():
-            declared = self.catalogue.moments.get(moment)
             period = [x for day, x in by_day.items() if last - days <= day < last]
             allowed = sum(x for _, x in period)
-            tier = declared.tier if declared else self.catalogue.discovered.tier
-            if tier == "tolerable" and allowed > 0 and min(by_day) <= last - days:
+            if self._tier_of(moment) == "tolerable" and allowed > 0 and min(by_day) <= last - days:
                 out[moment] = max(0.0, 1 - sum(b for b, _ in period) / allowed)
         return out
 
@@ -279,7 +287,7 @@ class Desk:
             segment=life.segment,
             signal=life.signal,
             kind=life.kind,
-            tier=declared.tier if declared else self.catalogue.discovered.tier,
+            tier=self._tier(life),
             state=life.state,
             first_harm=moment_of(life.first_harm),
             popped=moment_of(life.popped),
@@ -299,6 +307,14 @@ class Desk:
             ),
             runbook=declared.runbook if declared else None,
         )  # fmt: skip
+
+    def _tier(self, life: Life) -> str:
+        """The gravest of its moments'."""
+        return min((self._tier_of(m) for m in life.moments), key=TIERS.index)
+
+    def _tier_of(self, moment: str) -> str:
+        declared = self.catalogue.moments.get(moment)
+        return declared.tier if declared else self.catalogue.discovered.tier
 
     def _objective(self, life: Life) -> float:
         declared = self.catalogue.moments.get(life.moment)

@@ -6,28 +6,34 @@ moment is that case's blame; a failing segment under a fine average is a case of
 """
 
 import math
+import zlib
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from streams import blame, evidence, midnight, names, watch
-from streams.baseline import Group
+from streams.baseline import Group, Wide
 from streams.burn import burning
 from streams.cases import Case, State, series_of
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
 from streams.moles import Contributor, Finding, mole_id
-from streams.past import packed, unpacked
+from streams.past import PAST, packed, unpacked
 from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
+_PARTS: Final = (State, Case, Contributor, Group, Wide, Series)
+FORMAT: Final = zlib.crc32(repr(([c.__annotations__ for c in _PARTS], PAST.descr)).encode())
+"""Another one where a judge's state is of other fields."""
 SURE: Final = math.log(100)
 """Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
 TELL_S: Final = HOUR_S
-"""An open case is told of again at most so often."""
+"""That an open case goes on is told at most so often …"""
+MORE_S: Final = BLOCK_S
+"""… and its figures, while they grow."""
 
 
 class Judge:
@@ -190,13 +196,13 @@ class Judge:
         self._adopt(case, s, onset)
         if s.segment == case.segment:
             self._again(case, at)
-        elif at - case.told >= BLOCK_S:
+        elif at - case.harmed >= BLOCK_S:
             self._tell(case, "harm", at)
 
     def _again(self, case: Case, at: int) -> None:
         case.last = at
         case.recovery = 0.0
-        if case.eased or at - case.told >= TELL_S:
+        if case.eased or at - case.harmed >= TELL_S:
             case.eased = False
             self._tell(case, "harm", at)
 
@@ -231,9 +237,10 @@ class Judge:
         group = self.state.groups[case.signal]
         s = group.series[case.segment]
         budget = 1 - group.objective
-        if event in ("up", "harm") and case.kind != "silence":
+        if event in ("up", "harm", "more") and case.kind != "silence":
             case.contributors = self._blame(case, at)
-        case.told = at
+        case.told, case.shown = at, case.bad
+        case.harmed = at if event in ("up", "harm") else case.harmed
         daily = evidence.daily(group, s)
         share = case.bad / case.total if case.total else 0.0
         self.found.append(
@@ -281,6 +288,8 @@ class Judge:
             elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
                 case.eased = True
                 self._tell(case, "ease", at)
+            elif not case.eased and case.bad > case.shown and at - case.told >= MORE_S:
+                self._tell(case, "more", at)
 
     def _close(self, case: Case, at: int) -> None:
         del self.state.cases[case.id]
@@ -328,8 +337,11 @@ class Judge:
         """All state; `load` on a new judge takes it."""
         for group in self.state.groups.values():
             group.past = group.past[: len(group.series)]  # none to spare
-        return msgspec.msgpack.encode((self.state, self.due), enc_hook=packed)
+        return msgspec.msgpack.encode((FORMAT, msgspec.msgpack.encode((self.state, self.due), enc_hook=packed)))
 
-    def load(self, blob: bytes) -> None:
-        """Takes a dump's state."""
-        self.state, self.due = msgspec.msgpack.decode(blob, type=tuple[State, int | None], dec_hook=unpacked)
+    def load(self, blob: bytes) -> bool:
+        """Takes a dump's state. False, and nothing is taken, where it is of another version's making."""
+        made, state = msgspec.msgpack.decode(blob, type=tuple[int, bytes])
+        if made == FORMAT:
+            self.state, self.due = msgspec.msgpack.decode(state, type=tuple[State, int | None], dec_hook=unpacked)
+        return made == FORMAT

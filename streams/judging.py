@@ -39,6 +39,7 @@ class Judging:
         self._pass: Iterator[None] | None = None
         self.judges: dict[str, Judge] = {}
         self._series = _Found(self.steps.names, self.judges)
+        self.unread = 0  # judges whose stored past is of another version: they learn anew
         self.found: list[Finding] = []  # since they were last taken
 
     def lane(self, i: int, lane: Lane) -> None:
@@ -103,4 +104,4 @@ class Judging:
         for moment, state in judges.items():
             self._judge(moment)
             if moment in self.judges:
-                self.judges[moment].load(state)
+                self.unread += not self.judges[moment].load(state)

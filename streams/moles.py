@@ -88,8 +88,9 @@ class Contributor(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a judge says of one case at the end of a step. Times in unix seconds.
 
-    `up`: found. `harm`: still so (at most once an hour), or its evidence grew. `ease`: it leans towards ordinary.
-    `over`: ordinary again, on evidence. `day`: no case; how the moment's day went, for links and overinvestment.
+    `up`: found. `harm`: still so (at most once an hour), or its evidence grew. `more`: only its figures grew (at most
+    every ten minutes). `ease`: it leans towards ordinary. `over`: ordinary again, on evidence. `day`: no case; how
+    the moment's day went, for links and overinvestment.
     """
 
     at: int
@@ -97,7 +98,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     segment: str
     signal: str
     kind: str  # Kind; "" for `day`
-    event: Literal["up", "harm", "ease", "over", "day"]
+    event: Literal["up", "harm", "more", "ease", "over", "day"]
     case: str  # the id that the mole has, if it becomes one; "" for `day`
     first_harm: int = 0
     bad: int = 0  # since first harm

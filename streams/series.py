@@ -131,6 +131,8 @@ class Series(msgspec.Struct, array_like=True):
             block = block // DAY_BLOCKS * DAY_BLOCKS
         elif block < self.by_hour:
             block = block // HOUR_BLOCKS * HOUR_BLOCKS
+        if self.block < block:
+            return 0, 0  # nothing came since: the running block is an old one
         i = bisect_left(self.blocks, block)
         return sum(self.ns[i:]) + self.total - self.base, sum(self.bs[i:]) + self.b
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streams import evidence, intervals
 from streams.baseline import Group
 from streams.burn import PAIRS, capped, factor
-from streams.detect import Count, Judge
+from streams.detect import FORMAT, Count, Judge
 from streams.moles import Finding, stamp
 from streams.series import DAY_S, HOUR_S, RATIOS
 from tests.core import catalogue
@@ -87,6 +87,24 @@ def test_a_collapse_is_found_within_minutes_and_ends_on_evidence() -> None:
     assert T + end + 5 * HOUR_S <= over.at <= T + end + DAY
     assert over.bad > 60
     assert over.budget > 0.1
+
+
+def test_figures_of_a_long_mole_are_told_every_ten_minutes() -> None:
+    begin, end = 5 * DAY + 43_200, 5 * DAY + 61_200
+    found = run(shop(6, harm=(begin, end, "all", 0.6)))
+    told = [f for f in found if f.event in ("up", "harm", "more")]
+    waits = [b.at - a.at for a, b in pairwise(told)]
+    assert len(told) > 20
+    assert max(waits) <= 900
+    assert all(b.bad > a.bad for a, b in pairwise(told))
+
+
+def test_a_segment_that_was_quiet_for_hours_is_no_part_of_what_is_counted_since() -> None:
+    one = judge()
+    run(shop(3), one)
+    s = one.state.groups["outcome"].series["plan=pro"]
+    assert s.since(s.last)[0] > 0
+    assert s.since(s.last + 2 * HOUR_S) == (0, 0)
 
 
 def test_a_failing_segment_under_a_fine_average_is_named() -> None:
@@ -270,6 +288,15 @@ def test_a_judge_that_was_stored_and_read_goes_on_as_if_nothing_had_been(cuts: l
         one.load(blob)
         assert one.dump() == blob
     assert found == run(LONG)
+
+
+def test_a_past_of_another_version_is_not_taken() -> None:
+    old, one = judge(), judge()
+    run(LONG, old)
+    assert not one.load(msgspec.msgpack.encode((FORMAT + 1, b"whatever")))
+    assert one.dump() == judge().dump()
+    assert one.load(old.dump())
+    assert one.dump() == old.dump()
 
 
 @settings(max_examples=5, deadline=None)

@@ -211,6 +211,45 @@ def test_the_same_segment_at_the_same_time_in_two_moments_is_one_mole() -> None:
     assert (linked.event, linked.mole.linked, linked.notify) == ("updated", ("browse",), False)
 
 
+def joined(desk: Desk, at: int) -> Finding:
+    """A case of `pay` (game over) that is part of a mole of `browse` (tolerable)."""
+    desk.advance(T, [finding(T, moment="browse", segment="region=eu", contributors=())])
+    return finding(at, segment="region=eu", first_harm=T - 300, contributors=())
+
+
+def test_a_tickets_mole_that_a_game_over_moment_joins_is_a_page() -> None:
+    desk = Desk(catalogue())
+    first = joined(desk, T + 600)
+    (graver,) = desk.advance(T + 600, [first])
+    assert (graver.event, graver.notify, graver.mole.tier, graver.mole.moment) == (
+        "updated",
+        True,
+        "game-over",
+        "browse",
+    )
+    (again,) = desk.advance(T + 4800, [later(first, T + 4800, "over")])
+    assert (again.mole.tier, again.notify) == ("game-over", False)
+
+
+def test_a_tickets_mole_that_sleeps_is_woken_by_a_game_over_moment() -> None:
+    desk = Desk(catalogue())
+    first = joined(desk, T + 600)
+    (mole,) = desk.moles()
+    desk.command(T + 100, Command(mole.id, "snooze", for_s=HOUR_S))
+    (woken,) = desk.advance(T + 600, [first])
+    assert (woken.event, woken.notify, woken.mole.state, woken.mole.tier) == ("woken", True, "popped", "game-over")
+
+
+def test_figures_grow_while_a_mole_is_up_and_move_it_nowhere() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T, [f])
+    (more,) = desk.advance(T + 600, [later(f, T + 600, "more", bad=20, total=70)])
+    assert (more.event, more.notify, more.mole.state, more.mole.bad) == ("updated", False, "popped", 20)
+    desk.command(T + 700, Command(f.case, "whack"))
+    assert desk.advance(T + 9000, [later(f, T + 9000, "more", bad=30)]) == []
+
+
 def test_moments_that_nothing_relates_have_moles_of_their_own() -> None:
     desk = Desk(catalogue())
     desk.advance(T, [finding()])
