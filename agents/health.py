@@ -73,8 +73,8 @@ class HealthStage:
                 health.restore(blob)
             if health.judging.unread:
                 log.warning(
-                    "tallies partition %d: the past of %d moments is of another version, and is learnt anew; what moles "
-                    "of theirs are up stay up until somebody whacks them", tp.partition, health.judging.unread,
+                    "tallies partition %d: the past of %d moments is of another version, and is learnt anew; moles "
+                    "of theirs that are up stay up until somebody whacks them", tp.partition, health.judging.unread,
                 )  # fmt: skip
             loaded[tp.partition] = Owned(health, snapshots, turn)
         return loaded
