@@ -21,6 +21,9 @@ SHRINK: Final = 10.0
 """What a finer level borrows from the coarser one, in *bad* events: who would expect ten by the coarser one counts
 half. Ten of them give an error of a third. (In events it would be too little: forty without a bad one say nothing
 of a share of half a percent.)"""
+FIRST: Final = 1.0
+"""What the series as a whole borrows from 1 − objective, in bad events. All that a promise says of a share is its
+mean; the distribution with that mean that presumes least (maximum entropy) is the exponential, a gamma of one."""
 ORDINARY_SD: Final = 2.0
 """An ordinary bad day: the mean and two standard deviations of the days, which one day in forty passes."""
 CV_PRIOR: Final = 0.5
@@ -47,8 +50,8 @@ class Wide(msgspec.Struct):
 
     def expected(self, prior: float, week_hour: int) -> float:
         """The bad share of an hour of the week ← hour of the day ← all hours ← prior."""
-        p = prior
-        for slot in (_WHOLE, WEEK_HOURS + week_hour % HOURS, week_hour):
+        p = (self.b[_WHOLE] + FIRST) / (self.n[_WHOLE] + FIRST / prior)
+        for slot in (WEEK_HOURS + week_hour % HOURS, week_hour):
             p = (self.b[slot] + SHRINK) / (self.n[slot] + SHRINK / p)
         return min(max(p, LOWEST), HIGHEST)
 
@@ -98,7 +101,8 @@ class Group(msgspec.Struct):
     pattern: list[float] = []  # how an hour of the week differs from its hour of the day
     quiet_limit: float = 0.0  # see `silence.limits`
     quiet_limit_segment: float = 0.0
-    allowed: float = 0.0  # see `evidence.allow`
+    bad: float = 0.0  # bad events of a mean day (log), see `evidence.allow`
+    allowed: float = 0.0  # false alarms a day (log)
     allowed_segment: float = 0.0
     now_at: int = -1  # the step in which the next two were summed
     now_b: int = 0  # bad events of `all` in the last hour, and those that were expected
@@ -117,13 +121,14 @@ class Group(msgspec.Struct):
         if row == len(self.past):
             self.past = np.concatenate((self.past, rows(max(row, 4))))
         mine = self.past[row]
-        mine["cv"] = CV_PRIOR
+        mine["cv"], mine["doubt"] = CV_PRIOR, 1 / FIRST
         if voice or not row:
             self.wide[segment] = Wide()
             mine["wide"] = True
             mine["expect"] = min(max(1 - self.objective, LOWEST), HIGHEST)
         else:
             mine["expect"] = self.past[0]["expect"]
+            mine["doubt"] = self.past[0]["doubt"] + 1 / SHRINK
         return s
 
 
@@ -159,6 +164,7 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats, b: Float
     past["ratio_b"] += b.sum(axis=1)
     past["ratio_e"] += n @ group.wide[names.ALL].day(prior, first)
     past["cv"] = _variation(group, past)
+    past["doubt"] = _doubt(group, past)
     _expect(group, past, first + HOURS)
 
 
@@ -171,25 +177,40 @@ def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
     prior = 1 / max(float(past["cv"][0]), STEADY) ** 2
     rest = (prior + np.maximum(0.0, bad[0] - bad)) / (prior + np.maximum(0.0, e[0] - e))
     rest = np.where(past["wide"], 1.0, np.maximum(1.0, rest))
-    difference = np.where(e > 0, (bad - e * rest) ** 2 - noise * rest, 0.0)
-    weight = (e * rest) ** 2
+    mean = e * rest
+    told = np.where(e > 0, _told(mean), 0.0)
+    difference = told * ((bad - mean) ** 2 - noise * rest) / np.where(e > 0, mean, 1.0) ** 2
     past["spread_n"] += difference
-    past["spread_d"] += weight
+    past["spread_d"] += told
     group.pool_n += float(difference[~past["wide"]].sum())
-    group.pool_d += float(weight[~past["wide"]].sum())
+    group.pool_d += float(told[~past["wide"]].sum())
+
+
+def _told(e: Floats) -> Floats:
+    """How much a day on which e bad events are expected says of the variation of days, as a share of what a day of
+    countless events does: the variance of `((b − e)² − e) / e²` is 2 v² where only days differ, and here
+    `(e + 2 (e + v e²)²) / e⁴`, v = CV_PRIOR²."""
+    v = CV_PRIOR**2
+    share: Floats = 2 * v * v * e**3 / (1 + 2 * e * (1 + v * e) ** 2)
+    return share
 
 
 def _variation(group: Group, past: Rows) -> Floats:
     """Day-to-day coefficient of variation of the bad share, beyond what counting makes."""
-    prior = pooled = CV_PRIOR**2
-    if group.pool_d > 0:
-        pooled = max(0.0, (group.pool_n + prior * 0.1 * group.pool_d) / (1.1 * group.pool_d))
+    pooled = max(0.0, (group.pool_n + CV_DAYS * CV_PRIOR**2) / (group.pool_d + CV_DAYS))
     priors = np.full(len(past), pooled)
-    priors[0] = prior
-    weight = CV_DAYS * np.where(past["spread_d"] > 0, past["spread_d"] / np.maximum(past["days"], 1e-9), 1.0)
-    squared = (past["spread_n"] + weight * priors) / (past["spread_d"] + weight)
+    priors[0] = CV_PRIOR**2
+    squared = (past["spread_n"] + CV_DAYS * priors) / (past["spread_d"] + CV_DAYS)
     cv: Floats = np.sqrt(np.maximum(0.0, squared))
     return cv
+
+
+def _doubt(group: Group, past: Rows) -> Floats:
+    """Variance of the estimate of the bad share as a whole, as a share of its square: one in so many bad events."""
+    doubt: Floats = 1 / (group.wide[names.ALL].whole[1] + FIRST) + 1 / (past["ratio_b"] + SHRINK)
+    for name, wide in group.wide.items():
+        doubt[group.series[name].row] = 1 / (wide.whole[1] + FIRST)
+    return doubt
 
 
 def _expect(group: Group, past: Rows, first: int) -> None:

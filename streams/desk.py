@@ -62,6 +62,7 @@ class Life(msgspec.Struct):
     moments: list[str] = []
     snoozed_until: int = 0
     told: int = 0  # transitions so far
+    harmed: int = 0  # when a case of it last told of harm
 
 
 class State_(msgspec.Struct):
@@ -134,6 +135,8 @@ class Desk:
             if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
             return
+        if f.event == "harm":
+            life.harmed = f.at
         life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
         states = set(life.cases.values())
         if states == {"over"}:
@@ -149,6 +152,7 @@ class Desk:
                 before = self._mole(life)
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
+                life.harmed = f.at
                 if f.moment not in life.moments:
                     life.moments.append(f.moment)
                 told: Told = "relapsed" if life.state == "recovering" else "updated"
@@ -177,7 +181,7 @@ class Desk:
         life = Life(
             name, f.moment, f.segment, f.signal, f.kind, "popped", f.first_harm, f.at, f.case,
             repop_of=None if earlier is None else earlier.repop_of or earlier.id,
-            finding=f, cases={f.case: "up"}, moments=[f.moment],
+            finding=f, cases={f.case: "up"}, moments=[f.moment], harmed=f.at,
         )  # fmt: skip
         if earlier is not None:
             life.state = after(earlier.state, "return")
@@ -190,6 +194,8 @@ class Desk:
             return False
         if f.moment == life.moment and life.cases[life.case] != "over":
             return False  # the moment's own judge has said that it is another
+        if life.state == "recovering" and f.first_harm - life.harmed > blame.SETTLE_S:
+            return False  # it began when that one had settled
         if not any(self._related(f.moment, m) for m in life.moments):
             return f.segment == life.segment != names.ALL and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
         if not blame.fresh(life.first_harm, f.at):

@@ -30,10 +30,13 @@ SURE: Final = math.log(100)
 """Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
+CLOSE_S: Final = DAY_S - blame.SETTLE_S
+"""So long after its last alarm a case may still not be over: causes come back with the hour of the day, and one that
+lasts as long as a case takes to settle is back by then."""
 TELL_S: Final = HOUR_S
 """That an open case goes on is told at most so often …"""
 MORE_S: Final = BLOCK_S
-"""… and its figures, while they grow."""
+"""… and its figures, when they have grown by a tenth."""
 
 
 class Judge:
@@ -136,9 +139,10 @@ class Judge:
 
     def _follow(self, group: Group, s: Series, case: Case, n: int, bad: int) -> None:
         """Counts what an open case costs, and the evidence that it is over: its own bad share against p₀."""
-        case.total += n
-        case.bad += bad
-        case.expected += n * s.p
+        if not case.eased:
+            case.total += n
+            case.bad += bad
+            case.expected += n * s.p
         if case.kind == "silence":
             return
         p0 = s.odds / (1 + s.odds)
@@ -283,12 +287,12 @@ class Judge:
                 if watch.hear(self.state, case, at, SURE):
                     self._close(case, at)
                     watch.end(self.state, case, at)
-            elif (case.recovery >= SURE and at - case.last >= blame.SETTLE_S) or at - case.last >= self._memory(case):
+            elif (case.recovery >= SURE and at - case.last >= CLOSE_S) or at - case.last >= self._memory(case):
                 self._close(case, at)
             elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
                 case.eased = True
                 self._tell(case, "ease", at)
-            elif not case.eased and case.bad > case.shown and at - case.told >= MORE_S:
+            elif not case.eased and 10 * case.bad >= 11 * case.shown and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
 
     def _close(self, case: Case, at: int) -> None:
@@ -328,7 +332,7 @@ class Judge:
                 continue
             due = min(due, case.last + self._memory(case))
             if case.recovery >= SURE:
-                due = min(due, case.last + blame.SETTLE_S)
+                due = min(due, case.last + CLOSE_S)
             elif case.recovery >= LEANING and not case.eased:
                 due = min(due, case.last + HOUR_S)
         return due

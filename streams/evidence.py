@@ -5,17 +5,17 @@ A Bernoulli CUSUM for each odds ratio r (Page 1954): `score ← score + bad · l
 now. It counts events and not minutes, so few of them need no path of their own.
 
 The limit is set by the false moles that one accepts. While a score is zero, each event begins a test; a good one
-ends it at once, so only a bad one begins an excursion, and by Ville's inequality it reaches the limit h with a
-probability of at most r / (1 + p₀ (r − 1)) · exp(−h). Expected bad events a week, times that, times the number of
-tests, is the bound on false moles a week; it is kept under `1 / QUIET_WEEKS` for the moment as a whole.
+ends it at once, so only a bad one begins an excursion. How many of them reach the limit on days as they come is
+worked out in `limits`; it is kept under `1 / QUIET_WEEKS` a week for the moment as a whole.
 """
 
 import math
 from typing import Final
 
 from streams import names
-from streams.baseline import ORDINARY_SD, SHRINK, STEADY, Group
+from streams.baseline import FIRST, ORDINARY_SD, SHRINK, STEADY, WEEK_DAYS, Group
 from streams.intervals import Z
+from streams.limits import limits
 from streams.series import DAY_S, HOURS, MEMORY_S, RATIOS, Series
 
 QUIET_WEEKS: Final = 52.0
@@ -42,23 +42,23 @@ def daily(group: Group, s: Series) -> float:
 
 
 def allow(group: Group) -> None:
-    """Shares out the accepted false moles: half to `all`, half to its segments, each signal alike, each ratio too.
+    """Shares out the accepted false moles: half to silence, of the rest half to `all` and half to its segments, each
+    signal alike. And how long evidence lasts: a quiet moment is judged on its last events, as many as the objective
+    allows ten bad ones of (an error of a third), however long they took, within a budget period.
 
-    And how long evidence lasts: a quiet moment is judged on its last events, as many as the objective allows ten bad
-    ones of (an error of a third), however long they took, within a budget period.
-
-    All segments of a dimension together see the moment's bad events once, so dimensions count, and not segments.
+    All segments of a dimension together see the moment's bad events once, so dimensions count, and not segments. The
+    ratios are not counted: they see the same events, and all together they raise hardly more false alarms than the
+    one that raises most (1.3 times in simulation), as the least never does.
     """
-    cv = float(group.past["cv"][0])
     n, b = group.wide[names.ALL].whole
-    ordinary = (b + SHRINK) / (n + SHRINK / (1 - group.objective)) * (1 + ORDINARY_SD * cv)
+    mean = (b + FIRST) / (n + FIRST / (1 - group.objective))
     seen = daily(group, group.all)
-    tests = 2 * len(RATIOS) * QUIET_WEEKS / group.share * max(7 * seen * min(ordinary, 1.0), 1.0)
-    group.prior = 1 / max(cv, STEADY) ** 2
+    group.prior = 1 / max(float(group.past["cv"][0]), STEADY) ** 2
     wanted = SHRINK / (1 - group.objective) / seen * DAY_S
     group.memory = int(min(max(wanted, MEMORY_S), max(group.period, MEMORY_S)))
-    group.allowed = math.log(tests)
-    group.allowed_segment = math.log(tests * max(group.dimensions, 1))
+    group.bad = math.log(seen * mean)
+    group.allowed = math.log(group.share / (4 * QUIET_WEEKS * WEEK_DAYS))
+    group.allowed_segment = group.allowed - math.log(max(group.dimensions, 1))
 
 
 def refresh(group: Group, s: Series, hour: int) -> None:
@@ -68,14 +68,20 @@ def refresh(group: Group, s: Series, hour: int) -> None:
         allow(group)
     mine = group.past[s.row]
     p = float(mine["expect"][hour % HOURS])
-    odds = p / (1 - p) * (1 + ORDINARY_SD * float(mine["cv"]))
+    cv = float(mine["cv"])
+    odds = p / (1 - p) * (1 + ORDINARY_SD * cv)
     if s.active and odds < s.odds:
         _pay(s, s.total - s.paid)
-    s.hour, s.p, s.odds, s.memory = hour, p, odds, group.memory
-    p0 = s.odds / (1 + s.odds)
-    s.costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
+    s.hour, s.p, s.cv, s.odds, s.memory = hour, p, cv, odds, group.memory
+    s.costs = costs(p, cv)
     allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
-    s.limits = [allowed + ln - cost for ln, cost in zip(_LN, s.costs, strict=True)]
+    s.limits = limits(allowed, group.bad, p, math.sqrt(cv**2 + float(mine["doubt"])), s.costs)
+
+
+def costs(p: float, cv: float, rest: float = 1.0) -> list[float]:
+    """What an event costs each ratio's score: ln(1 + p₀ (r − 1)). `rest`: how much worse the moment's rest is."""
+    odds = p / (1 - p) * rest * (1 + ORDINARY_SD * cv)
+    return [math.log1p(odds / (1 + odds) * (r - 1)) for r in RATIOS]
 
 
 def _pay(s: Series, owed: int) -> None:
@@ -106,11 +112,9 @@ def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
     Only a bad event can raise an alarm, so what was good since the last bad one is paid for now: at this step's
     price, or that of the last bad one's hour, if it was dearer (`refresh`).
     """
-    costs, scores = s.costs, s.scores
+    cost, scores = s.costs, s.scores
     if s.segment != names.ALL and not s.alone and (rest := rest_now(group, s, start)) > 1.0:
-        odds = s.odds * rest
-        p0 = odds / (1 + odds)
-        costs = [math.log1p(p0 * (r - 1)) for r in RATIOS]
+        cost = costs(s.p, s.cv, rest)
     owed = s.total - n - s.paid
     s.paid = s.total
     fade = math.exp((s.weighed - start) / group.memory) if s.active else 0.0
@@ -119,8 +123,8 @@ def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
     for k in _K:
         old = scores[k]
         if old > 0.0:
-            old = old * fade - owed * costs[k]
-        new = max(old, 0.0) + bad * _LN[k] - n * costs[k]
+            old = old * fade - owed * cost[k]
+        new = max(old, 0.0) + bad * _LN[k] - n * cost[k]
         if new <= 0.0:
             scores[k] = 0.0
             continue
@@ -162,9 +166,8 @@ def strongest(group: Group, s: Series) -> int:
 
 def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool:
     """Whether n events with so many bad, of whom so many were expected, would raise the alarm in series `s`."""
+    bad = min(bad, n)  # a remainder of cells of unlike length may say more
     if n <= 0 or bad < MIN_BAD or wilson_low(bad, n) <= 1 - group.objective:
         return False
     p = min(max(expect / n, 1e-4), 0.98)
-    odds = p / (1 - p) * (1 + ORDINARY_SD * float(group.past["cv"][s.row]))
-    p0 = odds / (1 + odds)
-    return any(bad * ln - n * math.log1p(p0 * (r - 1)) >= h for ln, r, h in zip(_LN, RATIOS, s.limits, strict=True))
+    return any(bad * ln - n * cost >= h for ln, cost, h in zip(_LN, costs(p, s.cv), s.limits, strict=True))

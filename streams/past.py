@@ -21,6 +21,7 @@ PAST: Final = np.dtype(
         ("spread_n", "f8"),  # day-to-day variation, squared: numerator and denominator
         ("spread_d", "f8"),
         ("cv", "f8"),  # day-to-day variation
+        ("doubt", "f8"),  # variance of the estimate of the bad share, as a share of its square
         ("expect", "f8", HOURS),  # the bad share of each hour (UTC) of the running day
         # Volume
         ("volume", "f8"),  # faded events

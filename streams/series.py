@@ -67,6 +67,7 @@ class Series(msgspec.Struct, array_like=True):
     # What this hour expects; made anew when the hour changes
     hour: int = -1
     p: float = 0.0
+    cv: float = 0.0  # day-to-day variation
     odds: float = 0.0  # of an ordinary bad day
     costs: list[float] = []
     limits: list[float] = []

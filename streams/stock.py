@@ -6,6 +6,7 @@ Prometheus does (its default evaluation interval). Firings of one series that ar
 episode, and an episode is one notification.
 """
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -95,11 +96,11 @@ class Verdict(NamedTuple):
 
 
 def against(moles: list[Mole], episodes: dict[Key, list[Episode]], only_all: bool) -> Verdict:
-    """A mole is found where an episode of its moment, on `all` or on its segment, overlaps it."""
+    """A mole is found where an episode of its moment, on `all` or on its segment, overlaps it; if up, it lasts."""
     delays = []
     for mole in moles:
         first = int(mole.first_harm.timestamp())
-        last = int((mole.whacked or mole.popped).timestamp())
+        last = mole.whacked.timestamp() if mole.whacked else math.inf
         segments = {names.ALL} if only_all else {names.ALL, mole.segment}
         hits = [
             max(e.begin - first, 0)
