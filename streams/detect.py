@@ -30,9 +30,9 @@ SURE: Final = math.log(100)
 """Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
-CLOSE_S: Final = DAY_S - blame.SETTLE_S
-"""So long after its last alarm a case may still not be over: causes come back with the hour of the day, and one that
-lasts as long as a case takes to settle is back by then."""
+CLOSE_S: Final = DAY_S // 2
+"""So long after its last alarm a case may still not be over: a night in which nobody comes says nothing, and what is
+back in the morning is the same cause."""
 TELL_S: Final = HOUR_S
 """That an open case goes on is told at most so often …"""
 MORE_S: Final = BLOCK_S
