@@ -7,6 +7,7 @@ be judged by it), and a case that has been up for a whole budget period, which i
 Every series of a group learns at every midnight, so their pasts are the rows of one array (`past`).
 """
 
+import math
 from typing import Final
 
 import msgspec
@@ -94,6 +95,7 @@ class Group(msgspec.Struct):
     dimensions: int = 0
     pool_n: float = 0.0  # day-to-day variation of all segments together
     pool_d: float = 0.0
+    pooled: float = CV_PRIOR  # what it makes of a segment without a past
     weeks: list[float] = []  # faded times that each hour of the week was seen
     volumes: list[float] = []  # faded events of `all` in each hour of the week
     rates: list[float] = []  # events that each hour of the week expects of `all`
@@ -114,14 +116,15 @@ class Group(msgspec.Struct):
         return self.series[names.ALL]
 
     def add(self, segment: str) -> Series:
-        """A new series, which has no past yet: it is expected to be as the moment is."""
+        """A new series, which has no past yet: it is expected to be as the moment is. When that is does not matter:
+        one that counts nothing learns nothing."""
         row = len(self.series)
         voice = segment.startswith("voice=")
         s = self.series[segment] = Series(segment, self.signal, row=row, alone=voice)
         if row == len(self.past):
             self.past = np.concatenate((self.past, rows(max(row, 4))))
         mine = self.past[row]
-        mine["cv"], mine["doubt"] = CV_PRIOR, 1 / FIRST
+        mine["cv"], mine["doubt"] = self.pooled if row else CV_PRIOR, 1 / FIRST
         if voice or not row:
             self.wide[segment] = Wide()
             mine["wide"] = True
@@ -198,6 +201,7 @@ def _told(e: Floats) -> Floats:
 def _variation(group: Group, past: Rows) -> Floats:
     """Day-to-day coefficient of variation of the bad share, beyond what counting makes."""
     pooled = max(0.0, (group.pool_n + CV_DAYS * CV_PRIOR**2) / (group.pool_d + CV_DAYS))
+    group.pooled = math.sqrt(pooled)
     priors = np.full(len(past), pooled)
     priors[0] = CV_PRIOR**2
     squared = (past["spread_n"] + CV_DAYS * priors) / (past["spread_d"] + CV_DAYS)
