@@ -7,13 +7,13 @@ moment that it hurts: where a game-over moment joins a ticket's mole, that is a 
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from streams import blame, names
-from streams.catalogue import TIERS, Catalogue
-from streams.explain import explain
+from streams.catalogue import Catalogue
+from streams.lives import Desked, Life, mole_of, tier_of
 from streams.moles import (
     Command,
     Contributor,
@@ -21,12 +21,10 @@ from streams.moles import (
     Finding,
     IllegalTransition,
     Mole,
-    State,
     Told,
     Transition,
     after,
     mole_id,
-    moment_of,
 )
 from streams.related import move_together, on_one_route
 from streams.series import DAY_S, HOUR_S
@@ -39,48 +37,13 @@ LATELY_S: Final = 7 * DAY_S
 """How long an ended mole is shown."""
 DAYS: Final = 366  # of each moment that are remembered: the longest budget period
 
-CaseState = Literal["up", "eased", "over"]
-
-
-class Life(msgspec.Struct):
-    """A mole and what only the desk needs of it. Times in unix seconds."""
-
-    id: str
-    moment: str
-    segment: str
-    signal: str
-    kind: str
-    state: State
-    first_harm: int
-    popped: int
-    case: str  # that it popped with
-    acked: int | None = None
-    whacked: int | None = None
-    repop_of: str | None = None
-    finding: Finding | None = None  # the latest of its first case
-    cases: dict[str, CaseState] = {}
-    moments: list[str] = []
-    snoozed_until: int = 0
-    told: int = 0  # transitions so far
-    harmed: int = 0  # when a case of it last told of harm
-
-
-class State_(msgspec.Struct):
-    """All that a desk knows."""
-
-    at: int = 0
-    lives: dict[str, Life] = {}
-    of: dict[str, str] = {}  # case → mole
-    days: dict[str, dict[int, float]] = {}  # moment → day → bad share over the expected one
-    spent: dict[str, dict[int, tuple[float, float]]] = {}  # moment → day → bad events, and those allowed
-
 
 class Desk:
     """A fold over findings and commands, in the order of their time. Times in unix seconds."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
-        self.state = State_()
+        self.state = Desked()
         self.told: list[Transition] = []
 
     def advance(self, at: int, findings: Sequence[Finding]) -> list[Transition]:
@@ -156,7 +119,7 @@ class Desk:
                 if f.moment not in life.moments:
                     life.moments.append(f.moment)
                 told: Told = "relapsed" if life.state == "recovering" else "updated"
-                graver = self._tier(life) != before.tier
+                graver = self._mole(life).tier != before.tier
                 if graver and life.state == "snoozed":
                     self._move(life, "wake", f.at, "woken", notify=True)
                 else:
@@ -228,7 +191,7 @@ class Desk:
         for moment, by_day in self.state.spent.items():
             period = [x for day, x in by_day.items() if last - days <= day < last]
             allowed = sum(x for _, x in period)
-            if self._tier_of(moment) == "tolerable" and allowed > 0 and min(by_day) <= last - days:
+            if tier_of(self.catalogue, moment) == "tolerable" and allowed > 0 and min(by_day) <= last - days:
                 out[moment] = max(0.0, 1 - sum(b for b, _ in period) / allowed)
         return out
 
@@ -282,49 +245,7 @@ class Desk:
         )
 
     def _mole(self, life: Life) -> Mole:
-        f = life.finding
-        assert f is not None
-        declared = self.catalogue.moments.get(life.moment)
-        linked = tuple(sorted(m for m in life.moments if m != life.moment))
-        objective = self._objective(life)
-        return Mole(
-            id=life.id,
-            moment=life.moment,
-            segment=life.segment,
-            signal=life.signal,
-            kind=life.kind,
-            tier=self._tier(life),
-            state=life.state,
-            first_harm=moment_of(life.first_harm),
-            popped=moment_of(life.popped),
-            acked=None if life.acked is None else moment_of(life.acked),
-            whacked=None if life.whacked is None else moment_of(life.whacked),
-            repop_of=life.repop_of,
-            bad=f.bad,
-            total=f.total,
-            burn_rate=f.burn_rate,
-            burn_rate_low=f.burn_rate_low,
-            contributors=tuple(_own(c, f) for c in f.contributors),
-            linked=linked,
-            explain=explain(
-                self.catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.whacked,
-                f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
-                f.contributors, linked,
-            ),
-            runbook=declared.runbook if declared else None,
-        )  # fmt: skip
-
-    def _tier(self, life: Life) -> str:
-        """The gravest of its moments'."""
-        return min((self._tier_of(m) for m in life.moments), key=TIERS.index)
-
-    def _tier_of(self, moment: str) -> str:
-        declared = self.catalogue.moments.get(moment)
-        return declared.tier if declared else self.catalogue.discovered.tier
-
-    def _objective(self, life: Life) -> float:
-        declared = self.catalogue.moments.get(life.moment)
-        return declared.signals[life.signal].objective if declared else self.catalogue.discovered.objective
+        return mole_of(self.catalogue, life)
 
     def moles(self) -> list[Mole]:
         """Those that are up, and those that ended within seven days; newest first."""
@@ -337,14 +258,7 @@ class Desk:
 
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
-        self.state = msgspec.msgpack.decode(blob, type=State_)
-
-
-def _own(c: Contributor, f: Finding) -> Contributor:
-    """A mole's own segment is counted from its first harm, not from the block of ten minutes that holds it."""
-    if c.segment != f.segment:
-        return c
-    return Contributor(c.segment, f.bad, f.total, min(c.excess, float(f.bad)))
+        self.state = msgspec.msgpack.decode(blob, type=Desked)
 
 
 def _carries(segment: str, contributors: Sequence[Contributor], excess: float) -> bool:

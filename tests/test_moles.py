@@ -356,3 +356,13 @@ def test_a_desk_that_was_stored_and_read_goes_on_as_if_nothing_had_been(script: 
         return out, desk.moles()
 
     assert run(cut) == run(-1)
+
+
+@pytest.mark.parametrize(("wait", "event"), [(5 * HOUR_S, "relapsed"), (7 * HOUR_S, "popped")])
+def test_what_begins_once_a_recovering_mole_has_settled_is_another_cause(wait: int, event: str) -> None:
+    text = "journeys:\n  buy: {route: [browse, pay], goal: pay, abandon_after: 1d}\nmoments:\n  pay:"
+    desk = Desk(catalogue(journey=("moments:\n  pay:", text)))
+    f = finding()
+    desk.advance(T, [f])
+    desk.advance(T + HOUR_S, [later(f, T + HOUR_S, "ease")])
+    assert told(desk.advance(T + wait, [other(T + wait, first_harm=T + wait - 60)])) == [event]

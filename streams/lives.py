@@ -1,0 +1,92 @@
+"""A mole as the desk keeps it, and as the world sees it."""
+
+from typing import Literal
+
+import msgspec
+
+from streams.catalogue import TIERS, Catalogue
+from streams.explain import explain
+from streams.moles import Contributor, Finding, Mole, State, moment_of
+
+CaseState = Literal["up", "eased", "over"]
+
+
+class Life(msgspec.Struct):
+    """A mole and what only the desk needs of it. Times in unix seconds."""
+
+    id: str
+    moment: str
+    segment: str
+    signal: str
+    kind: str
+    state: State
+    first_harm: int
+    popped: int
+    case: str  # that it popped with
+    acked: int | None = None
+    whacked: int | None = None
+    repop_of: str | None = None
+    finding: Finding | None = None  # the latest of its first case
+    cases: dict[str, CaseState] = {}
+    moments: list[str] = []
+    snoozed_until: int = 0
+    told: int = 0  # transitions so far
+    harmed: int = 0  # when a case of it last told of harm
+
+
+class Desked(msgspec.Struct):
+    """All that a desk knows."""
+
+    at: int = 0
+    lives: dict[str, Life] = {}
+    of: dict[str, str] = {}  # case → mole
+    days: dict[str, dict[int, float]] = {}  # moment → day → bad share over the expected one
+    spent: dict[str, dict[int, tuple[float, float]]] = {}  # moment → day → bad events, and those allowed
+
+
+def tier_of(catalogue: Catalogue, moment: str) -> str:
+    """The tier of a moment, declared or not."""
+    declared = catalogue.moments.get(moment)
+    return declared.tier if declared else catalogue.discovered.tier
+
+
+def mole_of(catalogue: Catalogue, life: Life) -> Mole:
+    """What is shown of a life; its tier is the gravest of its moments'."""
+    f = life.finding
+    assert f is not None
+    declared = catalogue.moments.get(life.moment)
+    linked = tuple(sorted(m for m in life.moments if m != life.moment))
+    objective = declared.signals[life.signal].objective if declared else catalogue.discovered.objective
+    return Mole(
+        id=life.id,
+        moment=life.moment,
+        segment=life.segment,
+        signal=life.signal,
+        kind=life.kind,
+        tier=min((tier_of(catalogue, m) for m in life.moments), key=TIERS.index),
+        state=life.state,
+        first_harm=moment_of(life.first_harm),
+        popped=moment_of(life.popped),
+        acked=None if life.acked is None else moment_of(life.acked),
+        whacked=None if life.whacked is None else moment_of(life.whacked),
+        repop_of=life.repop_of,
+        bad=f.bad,
+        total=f.total,
+        burn_rate=f.burn_rate,
+        burn_rate_low=f.burn_rate_low,
+        contributors=tuple(_own(c, f) for c in f.contributors),
+        linked=linked,
+        explain=explain(
+            catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.whacked,
+            f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
+            f.contributors, linked,
+        ),
+        runbook=declared.runbook if declared else None,
+    )  # fmt: skip
+
+
+def _own(c: Contributor, f: Finding) -> Contributor:
+    """A mole's own segment is counted from its first harm, not from the block of ten minutes that holds it."""
+    if c.segment != f.segment:
+        return c
+    return Contributor(c.segment, f.bad, f.total, min(c.excess, float(f.bad)))
