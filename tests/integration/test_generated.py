@@ -303,7 +303,8 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
     assert pages() == [["CxMole"]]
     tickets = [a["labels"] for m in world.webhook.told if m.path == "/ticket" for a in m.body["alerts"]]
     assert {x["moment"] for x in tickets} >= {CALL, REFUND}
-    assert [x for x in tickets if x["moment"] == PAYMENT or x["segment"] != "all"] == []
+    hurt = [x for x in tickets if x["moment"] in (PAYMENT, CALL, REFUND)]  # others may have a segment's from before
+    assert [x for x in hurt if x["moment"] == PAYMENT or x["segment"] != "all"] == []
 
     world.worker.kill()
     wait_until(lambda: ["MolehillDown"] in pages(), 180, "the page about the worker")
