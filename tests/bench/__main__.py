@@ -4,6 +4,7 @@ Every round drains every load with every variant, so that whatever else the mach
 Trust ratios and CPU seconds more than events/s: on a shared machine the broker and the variant compete.
 """
 
+import os
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from rich.console import Console
 from tests.bench import cost, live, peer, plot, recovery, scale, soak, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
-from tests.bench.measure import Run, machine
+from tests.bench.measure import Run, machine, share
 from tests.bench.report import hops, summary, table
 from tests.integration.kafka_server import KafkaServer, kafka_jars
 
@@ -31,8 +32,9 @@ console = Console(width=150 if not sys.stdout.isatty() else None)
 class Bench:
     """One broker, the loads that were needed so far, and the runs."""
 
-    def __init__(self, kafka: KafkaServer, home: Path) -> None:
+    def __init__(self, kafka: KafkaServer, home: Path, alone: bool) -> None:
         self.kafka = kafka
+        self.alone = alone
         self.home = home
         self.loads: dict[tuple[str, int], Load] = {}
         self.runs: list[Run] = []
@@ -53,9 +55,9 @@ class Bench:
         with console.status(f"round {number}: {variant} drains {load.events:,} {load.name} events"):
             try:
                 if variant in ("molehill", "moles"):  # peers judge nothing, so that is measured apart
-                    run = worker.drain(self.kafka, load, app, home, judging=variant == "moles")
+                    run = worker.drain(self.kafka, load, app, home, variant == "moles", self.alone)
                 else:
-                    run = peer.drain(variant, self.kafka, load, app, home)
+                    run = peer.drain(variant, self.kafka, load, app, home, self.alone)
             except Exception as e:  # a peer's failure, whatever it is, is a result
                 run = Run(variant, load.name, load.events, 0.0, 0.0, 0.0, f"{type(e).__name__}: {e}")
         self.runs.append(run)
@@ -98,10 +100,11 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
     metavar="AXIS",
     help=f"Instead: how cost grows with all, {', '.join(cost.AXES)}.",
 )
+@click.option("--alone", is_flag=True, help="drain: a processor for the variant alone, the broker has the others.")
 @click.option("--keep", is_flag=True, help="Keep the broker's directory, for a look at its logs.")
 def main(
     what: str, records: int, minutes: int, rounds: int, events: int | None, only: tuple[str, ...], out: Path | None,
-    idle: bool, latency: int | None, cost_axes: tuple[str, ...], keep: bool,
+    idle: bool, latency: int | None, cost_axes: tuple[str, ...], alone: bool, keep: bool,
 ) -> None:  # fmt: skip
     """Measures molehill on a real Kafka; exits with 1 where a verified total is wrong.
 
@@ -112,7 +115,10 @@ def main(
     result: dict[str, Any] = {"machine": machine()}
     home = Path(tempfile.mkdtemp(prefix="molehill-bench-"))
     kafka = KafkaServer(kafka_jars(POM), home)
-    kafka.start()
+    with share(False) as _:
+        if alone:
+            os.sched_setaffinity(0, os.sched_getaffinity(0) - {0})
+        kafka.start()
     wrong = False
     try:
         if what == "recovery":
@@ -137,7 +143,7 @@ def main(
             result["live"] = live.measure(kafka, home, idle, latency)
             console.print(live.table(result["live"]))
         else:
-            bench = Bench(kafka, home)
+            bench = Bench(kafka, home, alone)
             _drain_all(bench, *chosen(only), rounds, events)
             entries = summary([r for r in bench.runs if r.wall_s])
             result |= {"summary": entries, "runs": [r.as_json() for r in bench.runs]}

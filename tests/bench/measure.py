@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -56,6 +58,24 @@ class Run:
         }
         derived = {"events_per_s": self.rate, "cpu_s_per_million": self.cpu_per_million, "per_event": traffic}
         return asdict(self) | derived
+
+
+@contextmanager
+def share(alone: bool) -> Iterator[Callable[[], None]]:
+    """Where `alone`, what is started within has processor 0 to itself, and we (the broker too, if it is started
+    outside) have the others; call what is given once it has started."""
+    every = os.sched_getaffinity(0)
+
+    def ours() -> None:
+        if alone:
+            os.sched_setaffinity(0, every - {0})
+
+    if alone:
+        os.sched_setaffinity(0, {0})
+    try:
+        yield ours
+    finally:
+        os.sched_setaffinity(0, every)
 
 
 class Process:

@@ -14,14 +14,14 @@ from typing import Any
 import orjson
 
 from tests.bench.loads import Load
-from tests.bench.measure import Run, differences, traffic
+from tests.bench.measure import Run, differences, share, traffic
 from tests.bench.peers.meter import Job
 from tests.bench.shape import Totals, totals_of
 from tests.integration.kafka_server import KafkaServer
 
 HERE = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[2]
-THREADS = 2  # of Kafka Streams: as many as the machine that the first figures come from has processors
+THREADS = 2  # of Kafka Streams, where it has that many processors: as the machine of the first figures has
 SLOWEST = 100  # events/s: a peer that is slower has hung
 
 PYTHON = {"bare": "bare", "quix": "quix", "faust": "idiomatic_faust"}
@@ -37,13 +37,13 @@ def missing(variant: str) -> str:
     return "" if importlib.util.find_spec(module) else f"{module} not found: pip install -e '.[bench]'"
 
 
-def drain(variant: str, kafka: KafkaServer, load: Load, app: str, home: Path) -> Run:
-    """One run of a peer."""
+def drain(variant: str, kafka: KafkaServer, load: Load, app: str, home: Path, alone: bool = False) -> Run:
+    """One run of a peer; `alone`: see `measure.share`."""
     home.mkdir(parents=True, exist_ok=True)
     task = Job(kafka.bootstrap, load.topic("touchpoints"), app, load.events, home, home / "report.json")
     command = _java if variant == "kafka-streams" else _python(PYTHON[variant])
     log = home / "log"
-    with log.open("wb") as out:
+    with log.open("wb") as out, share(alone):
         done = subprocess.run(
             command(task), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT,
             timeout=120 + load.events / SLOWEST, check=False,
@@ -72,7 +72,8 @@ def _python(module: str) -> Callable[[Job], list[str]]:
 def _java(task: Job) -> list[str]:
     home = kafka_streams()
     path = f"{home / 'classes'}:{home / 'jars'}/*"
-    return ["java", "-Xmx3g", "-cp", path, "StreamsPeer", *task.arguments(), str(THREADS)]
+    threads = min(THREADS, len(os.sched_getaffinity(0)))
+    return ["java", "-Xmx3g", "-cp", path, "StreamsPeer", *task.arguments(), str(threads)]
 
 
 def kafka_streams() -> Path:

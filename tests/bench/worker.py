@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.wire import Tallies, decode
 from tests.bench.backlog import PARTITIONS
 from tests.bench.loads import Load
-from tests.bench.measure import Process, Run, differences, traffic
+from tests.bench.measure import Process, Run, differences, share, traffic
 from tests.bench.shape import Totals
 from tests.integration.harness import WorkerProcess, events_total
 from tests.integration.kafka_server import KafkaServer
@@ -53,11 +53,16 @@ class _Moment:
     cpu_s: float
 
 
-def drain(kafka: KafkaServer, load: Load, app: str, home: Path, judging: bool = False) -> Run:
-    """One run. Everything is verified: totals, received, duplicates. With `judging` moles are looked for as well."""
+def drain(kafka: KafkaServer, load: Load, app: str, home: Path, judging: bool = False, alone: bool = False) -> Run:
+    """One run. Everything is verified: totals, received, duplicates. With `judging` moles are looked for as well;
+    `alone`: see `measure.share`."""
     topics = {kind: load.topic(kind) for kind in ("touchpoints", "feedback")}
     switch = "on" if judging else "off"
-    with worker_for(kafka, load.catalogue, app, home, topics, judging=switch) as worker:
+    with (
+        share(alone) as started,
+        worker_for(kafka, load.catalogue, app, home, topics, judging=switch) as worker,
+    ):
+        started()
         assert worker.process is not None
         process = Process(worker.process.pid)
         ends = ends_of(kafka, topics["touchpoints"])
