@@ -18,8 +18,9 @@ from streams.intervals import Z
 from streams.limits import limits
 from streams.series import DAY_S, HOURS, MEMORY_S, RATIOS, Series
 
-QUIET_WEEKS: Final = 52.0
-"""The false moles that one accepts: by the bound one a moment and year; the bound is not tight, see the bench."""
+QUIET_WEEKS: Final = 40.0
+"""The false moles that one accepts: 2.5 in a hundred moment-weeks. What is worked out is an upper bound: see the
+bench for what comes of it."""
 MIN_BAD: Final = 3
 """Design: fewer bad events are an anecdote."""
 _LN: Final = tuple(math.log(r) for r in RATIOS)

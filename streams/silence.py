@@ -93,10 +93,11 @@ def least(group: Group, s: Series) -> float:
 
 
 def limits(group: Group) -> None:
-    """Every event begins a test (Ville's inequality, as in `evidence`); half of the false ones are `all`'s."""
+    """Every event begins a test (Ville's inequality); of the false ones that are accepted half are silence's, and of
+    these half `all`'s."""
     volume, days = group.past["volume"][0], group.past["days"][0]
     weekly = 7 * float(volume) / float(days) if days else 1.0
-    tests = 2 * QUIET_WEEKS / group.share * max(weekly, 1.0)
+    tests = 4 * QUIET_WEEKS / group.share * max(weekly, 1.0)
     group.quiet_limit = math.log(tests)
     group.quiet_limit_segment = math.log(tests * max(group.dimensions, 1))
 
