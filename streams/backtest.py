@@ -235,7 +235,9 @@ class Backtest:
         for moment in sorted(by) if len(by) > 1 else by:
             some = by[moment]
             code, n = some[0]
-            yield code.judge, code.rows if len(some) == 1 and n == code.sign == 1 else _merged(some)
+            rows = code.rows if len(some) == 1 and n == code.sign == 1 else _merged(some)
+            if rows:  # what came late leaves nothing in the step of its time
+                yield code.judge, rows
 
 
 def _merged(codes: list[tuple[Code, int]]) -> list[Row]:

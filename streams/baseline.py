@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streams import names
+from streams.limits import WILDEST
 from streams.past import Rows, rows
 from streams.series import DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Floats, Series
 from streams.windows import Mask
@@ -92,7 +93,7 @@ class Group(msgspec.Struct):
     wide: dict[str, Wide] = {}
     days: float = 0.0  # faded days since the first event
     age: int = 0  # whole days since the first event
-    dimensions: int = 0
+    dimensions: list[str] = []  # of the series that have counted something
     pool_n: float = 0.0  # day-to-day variation of all segments together
     pool_d: float = 0.0
     pooled: float = CV_PRIOR  # what it makes of a segment without a past
@@ -182,7 +183,10 @@ def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
     rest = np.where(past["wide"], 1.0, np.maximum(1.0, rest))
     mean = e * rest
     told = np.where(e > 0, _told(mean), 0.0)
-    difference = told * ((bad - mean) ** 2 - noise * rest) / np.where(e > 0, mean, 1.0) ** 2
+    squared = ((bad - mean) ** 2 - noise * rest) / np.where(e > 0, mean, 1.0) ** 2
+    difference = told * np.minimum(
+        squared, WILDEST**2
+    )  # one day of harm that no case covers must not blind for weeks
     past["spread_n"] += difference
     past["spread_d"] += told
     group.pool_n += float(difference[~past["wide"]].sum())

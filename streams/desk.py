@@ -3,7 +3,8 @@
 A case that comes up while a mole of a related moment (`related`) is not yet over is of the same cause (`blame` says
 why), unless it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says
 that they are related share a cause only in the same segment at the same time. A mole has the tier of the gravest
-moment that it hurts: where a game-over moment joins a ticket's mole, that is a page.
+moment that it hurts: where a game-over moment joins a ticket's mole, that is a page; it joins one that began within
+the hour, and has a mole of its own otherwise.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Final
 import msgspec
 
 from streams import blame, names
-from streams.catalogue import Catalogue
+from streams.catalogue import TIERS, Catalogue
 from streams.lives import Desked, Life, mole_of, tier_of
 from streams.moles import (
     Command,
@@ -84,7 +85,8 @@ class Desk:
             return
         known = self.state.of.get(f.case)
         if known is None:
-            self._up(f)
+            if f.event in ("up", "harm"):  # harm: of a mole that a person whacked so long ago that it is forgotten
+                self._up(f)
             return
         life = self.state.lives[known]
         before = self._mole(life)
@@ -125,7 +127,8 @@ class Desk:
                 else:
                     self._move(life, "harm", f.at, told, None if graver else before, notify=graver)
                 return
-        self._pop(f, self._earlier(f), f.case)
+        name = f.case if f.event == "up" else mole_id(f.moment, f.signal, f.kind, f.at)
+        self._pop(f, self._earlier(f), name)
 
     def _earlier(self, f: Finding) -> Life | None:
         """The mole that returns."""
@@ -159,6 +162,8 @@ class Desk:
             return False  # the moment's own judge has said that it is another
         if life.state == "recovering" and f.first_harm - life.harmed > blame.SETTLE_S:
             return False  # it began when that one had settled
+        if self._graver(f, life) and f.first_harm - life.first_harm > blame.TOGETHER_S:
+            return False  # a page is not to be found in an old ticket
         if not any(self._related(f.moment, m) for m in life.moments):
             return f.segment == life.segment != names.ALL and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
         if not blame.fresh(life.first_harm, f.at):
@@ -166,6 +171,10 @@ class Desk:
         if f.segment == names.ALL != life.segment:
             return _carries(life.segment, f.contributors, f.bad - f.expected)
         return True
+
+    def _graver(self, f: Finding, life: Life) -> bool:
+        tiers = (tier_of(self.catalogue, f.moment), self._mole(life).tier)
+        return TIERS.index(tiers[0]) < TIERS.index(tiers[1])
 
     def _related(self, one: str, other: str) -> bool:
         days = self.state.days

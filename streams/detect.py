@@ -8,6 +8,7 @@ moment is that case's blame; a failing segment under a fine average is a case of
 import math
 import zlib
 from collections.abc import Iterable
+from heapq import heapify
 from typing import Final
 
 import msgspec
@@ -30,9 +31,9 @@ SURE: Final = math.log(100)
 """Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
-CLOSE_S: Final = DAY_S // 2
-"""So long after its last alarm a case may still not be over: a night in which nobody comes says nothing, and what is
-back in the morning is the same cause."""
+CLOSE_S: Final = DAY_S - blame.SETTLE_S
+"""So long after its last alarm a case may still not be over: causes come back with the hour of the day, a night says
+nothing, and what lasts as long as a case takes to settle is back by then. That it recovers is told long before."""
 TELL_S: Final = HOUR_S
 """That an open case goes on is told at most so often …"""
 MORE_S: Final = BLOCK_S
@@ -74,7 +75,9 @@ class Judge:
         """The first event of a series: it is there from now on, however long it has been known."""
         group = self.state.groups[s.signal]
         s.born = s.quiet_at = start
-        group.dimensions = len({blame.dimension(x.segment) for x in group.series.values() if x.born} - {""})
+        dimension = blame.dimension(s.segment)
+        if dimension and dimension not in group.dimensions:
+            group.dimensions.append(dimension)
 
     def step(self, at: int, counts: Iterable[Count]) -> list[Finding]:
         """Judges the 10 s that end at `at` (later than all before); what was counted, in any order."""
@@ -94,6 +97,7 @@ class Judge:
         if not state.midnight:
             state.midnight = (at // DAY_S + 1) * DAY_S
         suspects: list[Series] = []
+        wholes: list[tuple[Series, int, int]] = []
         later: list[tuple[Series, int, int]] = []
         for row in rows:
             s, n, bad = row
@@ -107,11 +111,8 @@ class Judge:
                 s.b += bad
             elif not s.case:
                 continue
-            if s.segment == names.ALL:
-                self._weigh(s, at, n, bad, suspects)
-            else:
-                later.append(row)
-        for s, n, bad in later:
+            (wholes if s.segment == names.ALL else later).append(row)
+        for s, n, bad in (*wholes, *later):
             self._weigh(s, at, n, bad, suspects)
         if suspects:
             suspects.sort(key=lambda s: (s.segment != names.ALL, s.signal, s.segment))
@@ -129,9 +130,9 @@ class Judge:
         hour = (at - STEP_S) // HOUR_S
         if s.hour != hour:
             if group.all.hour != hour:
-                evidence.refresh(group, group.all, hour)
+                evidence.refresh(group, group.all, hour, n if s.segment == names.ALL else 0)
             if s.segment != names.ALL:
-                evidence.refresh(group, s, hour)
+                evidence.refresh(group, s, hour, n)
         if bad and evidence.weigh(group, s, at - STEP_S, n, bad):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
@@ -143,11 +144,9 @@ class Judge:
             case.total += n
             case.bad += bad
             case.expected += n * s.p
-        if case.kind == "silence":
-            return
         p0 = s.odds / (1 + s.odds)
         twice = 2 * s.odds / (1 + 2 * s.odds)
-        p1 = min(max(case.share, twice), 0.99)
+        p1 = max(min(max(case.share, twice), 0.99), (1 + p0) / 2)
         case.recovery += (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
         case.recovery = max(0.0, case.recovery)
 
@@ -194,7 +193,6 @@ class Judge:
     def _adopt(self, case: Case, s: Series, onset: int) -> None:
         case.members.setdefault(s.signal, {})[s.segment] = onset
         s.case = case.id
-        s.silent = case.kind == "silence"
 
     def _join(self, case: Case, s: Series, onset: int, at: int) -> None:
         self._adopt(case, s, onset)
@@ -292,14 +290,14 @@ class Judge:
             elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
                 case.eased = True
                 self._tell(case, "ease", at)
-            elif not case.eased and 10 * case.bad >= 11 * case.shown and at - case.told >= MORE_S:
+            elif _grown(case) and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
 
     def _close(self, case: Case, at: int) -> None:
         del self.state.cases[case.id]
         for signal, segment in series_of(case):
             s = self.state.groups[signal].series[segment]
-            s.silent = False
+            s.silent = s.silent and case.kind != "silence"
             if s.case == case.id:
                 s.forget_evidence()
             self.state.covered.append((segment, signal, case.id, case.first_harm, at))
@@ -335,6 +333,8 @@ class Judge:
                 due = min(due, case.last + CLOSE_S)
             elif case.recovery >= LEANING and not case.eased:
                 due = min(due, case.last + HOUR_S)
+            if _grown(case):
+                due = min(due, case.told + MORE_S)
         return due
 
     def dump(self) -> bytes:
@@ -346,6 +346,29 @@ class Judge:
     def load(self, blob: bytes) -> bool:
         """Takes a dump's state. False, and nothing is taken, where it is of another version's making."""
         made, state = msgspec.msgpack.decode(blob, type=tuple[int, bytes])
-        if made == FORMAT:
-            self.state, self.due = msgspec.msgpack.decode(state, type=tuple[State, int | None], dec_hook=unpacked)
-        return made == FORMAT
+        if made != FORMAT:
+            return False
+        self.state, self.due = msgspec.msgpack.decode(state, type=tuple[State, int | None], dec_hook=unpacked)
+        self._keep_to_the_catalogue()
+        return True
+
+    def _keep_to_the_catalogue(self) -> None:
+        """Objectives are those of now, and signals that are no longer there are forgotten."""
+        state, known = self.state, self.objectives
+        state.groups = {x: group for x, group in state.groups.items() if x in known}
+        for group in state.groups.values():
+            group.objective, group.share = known[group.signal], 1 / len(known)
+            group.period = self.catalogue.budget_period
+        state.looks = [x for x in state.looks if x[1] in known]
+        heapify(state.looks)
+        for case in list(state.cases.values()):
+            case.members = {x: some for x, some in case.members.items() if x in known}
+            if case.signal not in known:
+                del state.cases[case.id]
+                for signal, segment in series_of(case):
+                    state.groups[signal].series[segment].forget_evidence()
+
+
+def _grown(case: Case) -> bool:
+    """Whether its figures are worth telling again."""
+    return not case.eased and case.kind != "silence" and 10 * case.bad >= 11 * case.shown > 0

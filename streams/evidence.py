@@ -16,7 +16,7 @@ from streams import names
 from streams.baseline import FIRST, ORDINARY_SD, SHRINK, STEADY, WEEK_DAYS, Group
 from streams.intervals import Z
 from streams.limits import limits
-from streams.series import DAY_S, HOURS, MEMORY_S, RATIOS, Series
+from streams.series import DAY_S, HOURS, MEMORY_S, RATIOS, STEP_S, Series
 
 QUIET_WEEKS: Final = 40.0
 """The false moles that one accepts: 2.5 in a hundred moment-weeks. What is worked out is an upper bound: see the
@@ -37,9 +37,10 @@ def wilson_low(bad: float, n: float) -> float:
 
 
 def daily(group: Group, s: Series) -> float:
-    """Events a day of a series, at least one; before the first midnight those so far."""
+    """Events a day of a series, at least one; in its first days, of which one was only a part, all so far if more."""
     days = float(group.past["days"][s.row])
-    return max(float(group.past["volume"][s.row]) / days if days else s.n + sum(s.ns), 1.0)
+    mean = float(group.past["volume"][s.row]) / days if days else 0.0
+    return max(mean, s.total if days < 2 else 0.0, 1.0)
 
 
 def allow(group: Group) -> None:
@@ -56,15 +57,15 @@ def allow(group: Group) -> None:
     seen = daily(group, group.all)
     group.prior = 1 / max(float(group.past["cv"][0]), STEADY) ** 2
     wanted = SHRINK / (1 - group.objective) / seen * DAY_S
-    group.memory = int(min(max(wanted, MEMORY_S), max(group.period, MEMORY_S)))
+    group.memory = int(min(max(wanted, MEMORY_S), max(group.period, MEMORY_S))) // STEP_S * STEP_S
     group.bad = math.log(seen * mean)
     group.allowed = math.log(group.share / (4 * QUIET_WEEKS * WEEK_DAYS))
-    group.allowed_segment = group.allowed - math.log(max(group.dimensions, 1))
+    group.allowed_segment = group.allowed - math.log(max(len(group.dimensions), 1))
 
 
-def refresh(group: Group, s: Series, hour: int) -> None:
-    """What this hour expects of a series. Where the hour that is over was dearer, what is owed is paid for now: the
-    bound holds only if nothing is paid for too cheaply."""
+def refresh(group: Group, s: Series, hour: int, n: int = 0) -> None:
+    """What this hour expects of a series; `n`: of its events that came in it. Where the hour that is over was dearer,
+    what is owed is paid for now: the bound holds only if nothing is paid for too cheaply."""
     if s.segment == names.ALL:
         allow(group)
     mine = group.past[s.row]
@@ -72,7 +73,7 @@ def refresh(group: Group, s: Series, hour: int) -> None:
     cv = float(mine["cv"])
     odds = p / (1 - p) * (1 + ORDINARY_SD * cv)
     if s.active and odds < s.odds:
-        _pay(s, s.total - s.paid)
+        _pay(s, s.total - n - s.paid)
     s.hour, s.p, s.cv, s.odds, s.memory = hour, p, cv, odds, group.memory
     s.costs = costs(p, cv)
     allowed = group.allowed if s.segment == names.ALL else group.allowed_segment

@@ -30,6 +30,8 @@ _FINE: Final = 4.0
 a nat (shares to halves, p₀ beyond them to eighths) …"""
 _FINE_CV: Final = 10.0
 """… and tenths of variation."""
+WILDEST: Final = 2.0
+"""More variation than this is not believed: the approximation of the gamma ends there, and with it what days say."""
 
 
 def limits(accepted: float, bad: float, p: float, cv: float, costs: Sequence[float]) -> list[float]:
@@ -39,7 +41,7 @@ def limits(accepted: float, bad: float, p: float, cv: float, costs: Sequence[flo
     p: mean bad share. cv: variation of days, doubt about p included. costs: what an event costs, by ratio.
     """
     rare, many = math.floor(accepted * _FINE), math.ceil(bad * _FINE)
-    odds, days = round(math.log(p / (1 - p)) * 2), math.ceil(cv * _FINE_CV)
+    odds, days = round(math.log(p / (1 - p)) * 2), math.ceil(min(cv, WILDEST) * _FINE_CV)
     found = []
     for r, cost in zip(RATIOS, costs, strict=True):
         null = math.expm1(cost) / (r - 1)

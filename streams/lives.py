@@ -56,7 +56,8 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
     assert f is not None
     declared = catalogue.moments.get(life.moment)
     linked = tuple(sorted(m for m in life.moments if m != life.moment))
-    objective = declared.signals[life.signal].objective if declared else catalogue.discovered.objective
+    signal = declared.signals.get(life.signal) if declared else None  # the catalogue may have dropped it since
+    objective = signal.objective if signal else catalogue.discovered.objective
     return Mole(
         id=life.id,
         moment=life.moment,

@@ -22,7 +22,7 @@ def alertmanager(links: Links) -> dict[str, Any]:
             "group_by": ["moment"],
             "group_wait": GROUP_WAIT,
             "group_interval": "1m",
-            "repeat_interval": "4h",
+            "repeat_interval": "1d",  # one mole, one notification: what pages people keeps its own reminders
             "routes": [
                 {
                     "matchers": ['component="pipeline"'],
@@ -36,7 +36,6 @@ def alertmanager(links: Links) -> dict[str, Any]:
                     "receiver": "tickets",
                     "group_wait": "30s",
                     "group_interval": "5m",
-                    "repeat_interval": "1d",
                 },
             ],
         },

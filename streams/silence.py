@@ -99,7 +99,7 @@ def limits(group: Group) -> None:
     weekly = 7 * float(volume) / float(days) if days else 1.0
     tests = 4 * QUIET_WEEKS / group.share * max(weekly, 1.0)
     group.quiet_limit = math.log(tests)
-    group.quiet_limit_segment = math.log(tests * max(group.dimensions, 1))
+    group.quiet_limit_segment = math.log(tests * max(len(group.dimensions), 1))
 
 
 def limit(group: Group, s: Series) -> float:

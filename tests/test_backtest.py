@@ -21,7 +21,7 @@ from streams.events import SECOND
 from streams.moles import Finding, Transition
 from streams.series import Series
 from streams.stock import MINUTE_S, Stock
-from tests.core import BASE_S, Event, Pipeline, Record, answer, body, catalogue, routes, touchpoint
+from tests.core import BASE_S, Event, Pipeline, Record, answer, body, catalogue, micros_of, routes, touchpoint
 
 FLIGHTS = Path(__file__).parents[2] / "shared" / "data" / "flights-jan-apr.jsonl.gz"
 HOUR_S = 3600
@@ -73,8 +73,12 @@ def test_an_outage_is_one_mole_in_both_signals() -> None:
     assert run.received == run.accepted == len(outage())
 
 
-def test_a_backtest_finds_what_the_live_pipeline_finds() -> None:
+@pytest.mark.parametrize("late", [0, 7], ids=["in order", "every seventh event an hour late"])
+def test_a_backtest_finds_what_the_live_pipeline_finds(late: int) -> None:
     events = outage()
+    if late:  # within `allowed_lateness`, and behind the others
+        behind = {i: micros_of(e["time"]) + (3500 * SECOND if i % late == 0 else 0) for i, e in enumerate(events)}
+        events = [e for _, e in sorted(enumerate(events), key=lambda x: (behind[x[0]], x[0]))]
     found = live(events)
     assert any(f.event == "up" for f in found)
     desk = Desk(catalogue())

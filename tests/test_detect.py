@@ -278,6 +278,29 @@ def test_the_order_of_counts_does_not_matter() -> None:
     assert run(shuffled(LONG, 1)) == run(shuffled(LONG, 2)) != []
 
 
+def test_a_dimension_that_is_new_this_step_counts_for_the_step_whatever_its_name() -> None:
+    limits = []
+    for order in (1, -1):
+        one = judge()
+        run(shop(3), one)
+        counts: list[Count] = [("all", "outcome", 0, 1), ("age=old", "outcome", 0, 1), ("plan=pro", "outcome", 0, 1)]
+        one.step(T + 3 * DAY + HOUR_S + 10, counts[::order])
+        limits.append(one.state.groups["outcome"].series["plan=pro"].limits)
+    assert limits[0] == limits[1]
+
+
+def test_a_restored_judge_keeps_to_the_catalogue_of_now() -> None:
+    old = judge()
+    run(LONG, old)
+    now = Judge(catalogue(strict=("outcome: {objective: 99%}", "outcome: {objective: 99.9%}")), "pay")
+    assert now.load(old.dump())
+    assert now.state.groups["outcome"].objective == 0.999
+    gone = Judge(catalogue(gone=("      outcome: {objective: 99%}\n", "")), "pay")
+    assert gone.load(old.dump())
+    assert (gone.state.groups, gone.state.cases, gone.state.looks) == ({}, {}, [])
+    assert [f for f in gone.step(T + 19 * DAY, [("all", "need", 1, 0)]) if f.event != "day"] == []
+
+
 @settings(max_examples=5, deadline=None)
 @given(st.lists(st.integers(0, len(LONG)), max_size=6))
 def test_a_judge_that_was_stored_and_read_goes_on_as_if_nothing_had_been(cuts: list[int]) -> None:

@@ -99,3 +99,10 @@ def test_a_remainder_with_more_bad_than_events_is_all_bad() -> None:
     s = group.add("all")
     evidence.refresh(group, s, 0)
     assert evidence.stands(group, s, 20, 22, 0.2) == evidence.stands(group, s, 20, 20, 0.2)
+
+
+@given(some(-12.0, -4.0), some(-2.0, 8.0), some(1e-4, 0.9), some(0.0, 30.0))
+def test_who_knows_less_waits_for_no_less(accepted: float, bad: float, p: float, cv: float) -> None:
+    costs = evidence.costs(p, 0.5)
+    sure, unsure = (limits(accepted, bad, p, x, costs) for x in (0.0, cv))
+    assert all(b >= a - GRAIN for a, b in zip(sure, unsure, strict=True))

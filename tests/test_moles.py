@@ -366,3 +366,31 @@ def test_what_begins_once_a_recovering_mole_has_settled_is_another_cause(wait: i
     desk.advance(T, [f])
     desk.advance(T + HOUR_S, [later(f, T + HOUR_S, "ease")])
     assert told(desk.advance(T + wait, [other(T + wait, first_harm=T + wait - 60)])) == [event]
+
+
+def test_a_game_over_moment_has_a_page_of_its_own_beside_an_old_ticket() -> None:
+    desk = Desk(catalogue())
+    desk.advance(T, [finding(T, moment="browse", segment="region=eu", contributors=())])
+    late = finding(T + 9000, segment="region=eu", first_harm=T + 8000, contributors=())
+    (own,) = desk.advance(T + 9000, [late])
+    assert (own.event, own.notify, own.mole.moment, own.mole.tier) == ("popped", True, "pay", "game-over")
+
+
+def test_the_end_of_a_mole_that_is_forgotten_is_nothing_and_its_harm_a_mole() -> None:
+    desk = Desk(catalogue())
+    f = finding()
+    desk.advance(T, [f])
+    desk.command(T + 60, Command(f.case, "whack"))
+    late = T + 8 * DAY_S
+    for event in ("more", "ease", "over"):
+        assert desk.advance(late, [later(f, late, event)]) == []
+    (again,) = desk.advance(late + 10, [later(f, late + 10, "harm")])
+    assert (again.event, again.mole.id != f.case) == ("popped", True)
+
+
+def test_a_mole_of_a_signal_that_the_catalogue_has_dropped_is_still_shown() -> None:
+    old = Desk(catalogue())
+    old.advance(T, [finding(signal="need")])
+    now = Desk(catalogue(dropped=("      need: {objective: 97%}\n", "")))
+    now.load(old.dump())
+    assert [m.signal for m in now.moles()] == ["need"]
