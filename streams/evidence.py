@@ -16,7 +16,7 @@ from streams import names
 from streams.baseline import FIRST, ORDINARY_SD, SHRINK, STEADY, WEEK_DAYS, Group
 from streams.intervals import Z
 from streams.limits import limits
-from streams.series import DAY_S, HOURS, MEMORY_S, RATIOS, STEP_S, Series
+from streams.series import DAY_S, HOURS, LONGEST_S, MEMORY_S, RATIOS, STEP_S, Series
 
 QUIET_WEEKS: Final = 40.0
 """The false moles that one accepts: 2.5 in a hundred moment-weeks. What is worked out is an upper bound: see the
@@ -57,7 +57,8 @@ def allow(group: Group) -> None:
     seen = daily(group, group.all)
     group.prior = 1 / max(float(group.past["cv"][0]), STEADY) ** 2
     wanted = SHRINK / (1 - group.objective) / seen * DAY_S
-    group.memory = int(min(max(wanted, MEMORY_S), max(group.period, MEMORY_S))) // STEP_S * STEP_S
+    longest = max(min(group.period, LONGEST_S), MEMORY_S)
+    group.memory = int(min(max(wanted, MEMORY_S), longest)) // STEP_S * STEP_S
     group.bad = math.log(seen * mean)
     group.allowed = math.log(group.share / (4 * QUIET_WEEKS * WEEK_DAYS))
     group.allowed_segment = group.allowed - math.log(max(len(group.dimensions), 1))

@@ -23,6 +23,8 @@ HOUR_BLOCKS: Final = HOUR_S // BLOCK_S
 DAY_BLOCKS: Final = DAY_S // BLOCK_S
 MEMORY_S: Final = 3 * DAY_S
 """The longest burn window (3 d): older evidence fades with this time constant, but for quiet moments."""
+LONGEST_S: Final = 30 * DAY_S
+"""What no evidence outlasts, however quiet the moment and long the budget period."""
 FINE_S: Final = 6 * HOUR_S
 """The long window of the second burn pair: so long the onset of a case is known to the block."""
 HOURS: Final = 24
