@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -77,7 +78,14 @@ def demo(length: float | None, port: int, brokers: str | None) -> None:
     """Shows molehill at work on a simulated shop whose moles are known. Ctrl-C ends it all."""
     console = Console(stderr=True)
     _check_port(port)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as Ctrl-C
+    stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        stopped.set()  # should the exception come where nobody can raise one, in a finalizer
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="molehill-demo-") as directory, contextlib.ExitStack() as stack:
         if brokers is None:
@@ -92,7 +100,7 @@ def demo(length: float | None, port: int, brokers: str | None) -> None:
         stack.enter_context(_own_topics(settings))
         worker = stack.enter_context(_worker(settings))
         with contextlib.suppress(KeyboardInterrupt):
-            _show(settings, worker, console, None if length is None else began + length)
+            _show(settings, worker, console, None if length is None else began + length, stopped)
         console.print("\nstopping")
 
 
@@ -186,7 +194,7 @@ class Worker:
             return None
 
 
-def _show(settings: Settings, worker: Worker, console: Console, end: float | None) -> None:
+def _show(settings: Settings, worker: Worker, console: Console, end: float | None, stopped: threading.Event) -> None:
     now = dt.datetime.now(dt.UTC)
     shop = Shop(now, SEED)
     feed = shop.feed(now - HISTORY)
@@ -204,7 +212,7 @@ def _show(settings: Settings, worker: Worker, console: Console, end: float | Non
         next_scrape = 0.0
         figures: Figures | None = None
         with Live(console=console, refresh_per_second=4, transient=False) as live:
-            while end is None or time.monotonic() < end:
+            while not stopped.is_set() and (end is None or time.monotonic() < end):
                 for topic, key, value in feed.until(dt.datetime.now(dt.UTC)):
                     sender.send(to[topic == TOUCHPOINTS], key, value)
                 sender.flush()
