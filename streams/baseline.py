@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 
 from streams import names
+from streams.intervals import Floats
 from streams.limits import WILDEST
 from streams.past import Rows, rows
-from streams.series import DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Floats, Series
+from streams.series import DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
 from streams.windows import Mask
 
 SHRINK: Final = 10.0
@@ -91,7 +92,6 @@ class Group(msgspec.Struct):
     series: dict[str, Series] = {}
     past: Rows = msgspec.field(default_factory=lambda: rows(0))  # [series.row]; may have rows to spare
     wide: dict[str, Wide] = {}
-    days: float = 0.0  # faded days since the first event
     age: int = 0  # whole days since the first event
     dimensions: list[str] = []  # of the series that have counted something
     pool_n: float = 0.0  # day-to-day variation of all segments together
@@ -147,12 +147,11 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats, b: Float
     past = group.past[: len(group.series)]
     first = (day_end - DAY_S) // HOUR_S
     if fade < 1:
-        group.pool_n, group.pool_d, group.days = group.pool_n * fade, group.pool_d * fade, group.days * fade
+        group.pool_n, group.pool_d = group.pool_n * fade, group.pool_d * fade
         for name in _FADING:
             past[name] *= fade
         for wide in group.wide.values():
             wide.fade(fade)
-    group.days += 1
     group.age += 1
     past["days"] += np.fromiter((s.born > 0 for s in group.series.values()), np.bool_, len(past))
     past["volume"] += n.sum(axis=1)

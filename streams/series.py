@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from streams.intervals import Floats
 
 STEP_S: Final = 10
 BLOCK_S: Final = 600

@@ -16,8 +16,9 @@ import numpy as np
 from streams import names
 from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, faded
 from streams.evidence import QUIET_WEEKS
+from streams.intervals import Floats
 from streams.past import Rows
-from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Floats, Series
+from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
 from streams.windows import Mask
 
 NEEDS_DAYS: Final = 14
