@@ -13,8 +13,8 @@ from streams import names
 from streams.catalogue import SCORED
 from streams.health import Health
 from streams.intervals import Floats, ratio, wilson_low
-from streams.signals import WAIT_SUM, bad, wait_bounds
-from streams.windows import WINDOWS, Ints
+from streams.signals import WAIT_SUM, bad, good, wait_bounds
+from streams.windows import WINDOWS, Ints, Mask
 
 Series = tuple[str, str, str]  # moment, segment, signal
 WAITED = "wait.le."
@@ -156,20 +156,22 @@ class Viewer:
     def view(self, limit: int | None = None) -> View:
         """The present state of what the catalogue of now gives this partition to own.
 
-        With more series than `limit` those of whole moments come first, then segments in the order of their coming.
+        With more series than `limit` those of whole moments come first, then segments in the order of their coming;
+        scores and waits of a series that is refused are refused with it.
         """
         self._follow()
-        health = self.health
+        health, width, shown = self.health, len(self.health.names), None
         series, (lanes, objectives, ranked) = list(self._series), self._arrays
         if limit is not None and len(series) > limit:
             some = ranked[: max(limit, 0)]
             series = [series[i] for i in some.tolist()]
             lanes, objectives = lanes[:, some], objectives[some]
+            shown = np.zeros(width + 1, bool)  # by the lane of what is good; the last one is nobody's
+            shown[lanes[0]] = True
 
         def counts(of: Ints) -> Counts:
             return Counts(of[lanes[0]], of[lanes[1]])
 
-        width = len(health.names)
         sums = {w: health.windows.sums(w, width) for w in WINDOWS}
         return View(
             health.clock.now,
@@ -178,28 +180,31 @@ class Viewer:
             counts(health.totals),
             {w: counts(s) for w, s in sums.items()},
             counts(health.windows.budget(width)),
-            list(self._scores(sums)),
-            list(self._waits()),
+            list(self._scores(sums, shown)),
+            list(self._waits(shown)),
             [m for m in self._mine if self._mine[m]],
             len(self._series) - len(series),
         )
 
-    def _scores(self, sums: dict[str, Ints]) -> Iterator[Scores]:
+    def _scores(self, sums: dict[str, Ints], shown: Mask | None) -> Iterator[Scores]:
         for survey, mine in self._answers.items():
             lanes = np.array(mine.lanes, np.int64)
+            some = lanes[:, 0] >= 0
+            if shown is not None:
+                some &= shown[[self.health.lanes.get((*key, good(survey)), -1) for key in mine.asked]]
             for window, of in sums.items():
-                counted = np.where(lanes[:, 0] >= 0, of[lanes[:, 0]], 0)
+                counted = np.where(some, of[lanes[:, 0]], 0)
                 at = np.flatnonzero(counted)
                 if len(at):
                     parts = np.where(lanes[at] >= 0, of[lanes[at]], 0).T
                     yield Scores(survey, window, mine.asked, at, *parts)
 
-    def _waits(self) -> Iterator[Waits]:
+    def _waits(self, shown: Mask | None) -> Iterator[Waits]:
         """By the bounds that were counted, not those of now: a changed `within` must not lose events."""
         health = self.health
         for moment, mine in self._mine.items():
             bounds = wait_bounds(health.routes.signals(moment).get("wait"))
-            if mine and bounds:
+            if mine and bounds and (shown is None or shown[health.lanes[moment, names.ALL, good("wait")]]):
                 counts = [(bound, int(health.totals[lane])) for bound, lane in self._waited.get(moment, ())]
                 buckets = [(edge, sum(n for bound, n in counts if bound <= edge)) for edge in (*bounds, float("inf"))]
                 total = health.lanes.get((moment, names.ALL, WAIT_SUM))
