@@ -46,6 +46,11 @@ class Owned:
         self.read_bytes = 0
         self.told: int | None = None  # the end of the last step whose findings the desk has
 
+    @property
+    def far_behind(self) -> bool:
+        """Whether reading is to wait for judging."""
+        return self.health.judging.steps.cells > FAR_BEHIND and self.health.behind
+
 
 class HealthStage:
     """All assigned tallies partitions of this worker."""
@@ -88,7 +93,10 @@ class HealthStage:
         return {TP(self.settings.tallies, p): o.snapshots.offset + 1 for p, o in self.owned.items()}
 
     async def take(self, event: Any) -> None:
-        """Folds one fetched batch in; waits where judging is far behind."""
+        """Folds one fetched batch in; waits where judging is far behind the clock.
+
+        Not for what is ahead of the clock: it moves by what comes later in this log.
+        """
         owned = self.owned.get(event.message.partition)
         if owned is not None:
             for record in event.value:
@@ -99,7 +107,7 @@ class HealthStage:
                 owned.recovered = ours and (owned.health.whole or not owned.cut)
         event.value = event.message.value = None
         event.ack()
-        while owned is not None and owned.health.judging.steps.cells > FAR_BEHIND and owned in self.owned.values():
+        while owned is not None and owned.far_behind and owned in self.owned.values():
             await asyncio.sleep(JUDGE_S)
 
     async def judge(self) -> None:

@@ -179,7 +179,12 @@ class Health:
 
     def judge(self) -> bool:
         """Judges some of what the clock has passed; whether there is more. State in between is a state."""
-        return self.judging.on and self.judging.advance(self.clock.now // SECOND)
+        return self.judging.advance(self.clock.now // SECOND)
+
+    @property
+    def behind(self) -> bool:
+        """Whether the clock has passed what is not judged yet."""
+        return self.judging.behind(self.clock.now // SECOND)
 
     def _merge(self, known: Known, message: Tallies, told: Mask) -> None:
         """Adds what is new in a message; `told` are the lanes of which this source has told before."""

@@ -60,13 +60,17 @@ class Judging:
         """
         clock_s = clock_s // BUCKET_S * BUCKET_S
         if self._pass is None:
-            if clock_s <= self.through:
+            if not self.behind(clock_s):
                 return False
             self._pass = self._work(self.steps.end(clock_s, max(most, self.steps.cells // FAR)))
         for _ in self._pass:
             return True
         self._pass = None
-        return self.through < clock_s
+        return self.behind(clock_s)
+
+    def behind(self, clock_s: int) -> bool:
+        """Whether the clock has passed the end of a step that is not judged yet."""
+        return self.on and self.through < clock_s // BUCKET_S * BUCKET_S
 
     @property
     def busy(self) -> bool:

@@ -1,0 +1,144 @@
+"""agents/health.py without Kafka: what waits for what. The log's messages are the pipeline's own."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+import agents.health
+from agents.health import HealthStage
+from agents.settings import Settings
+from streams.moles import Finding
+from tests.core import SOURCES, Pipeline, Record, records, routes, touchpoint
+
+TURNS = 10_000  # of the event loop: more than anything here takes that does not wait for ever
+SETTINGS = Settings("127.0.0.1:9", Path("moments.yaml"), Path("data"))
+
+
+class App:
+    """What the stage asks of Faust's app."""
+
+    should_stop = False
+
+
+class Rows:
+    """A table that recovery has read nothing into."""
+
+    @property
+    def data(self) -> "Rows":
+        """Its store."""
+        return self
+
+    def take(self, partition: int) -> list[tuple[bytes, bytes]]:
+        """Nothing."""
+        return []
+
+
+class Message:
+    """A batch of one record of the log, as Faust hands it out."""
+
+    def __init__(self, offset: int, value: bytes) -> None:
+        self.message = self
+        self.partition = 0
+        self.value: Any = [Record(offset, value)]
+        self.acked = False
+
+    def ack(self) -> None:
+        """Notes it."""
+        self.acked = True
+
+
+async def told_nobody(partition: int, through: int, findings: list[Finding]) -> None:
+    """A desk that has everything at once."""
+
+
+def a_stage(sources: int, tell: Any = told_nobody) -> HealthStage:
+    """The stage of a worker that has been assigned the only tallies partition."""
+    stage = HealthStage(SETTINGS, routes(1), App(), Rows(), tell)
+    stage.owned = stage.load({TP(SETTINGS.tallies, 0)}, 0)
+    stage.owned[0].health.clock.expected = sources
+    return stage
+
+
+async def turns_until(done: Callable[[], bool], what: str) -> None:
+    """Lets the event loop turn until something is so."""
+    for _ in range(TURNS):
+        if done():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(f"never: {what}")
+
+
+def log_of(*batches: tuple[tuple[str, int], list[float]]) -> list[bytes]:
+    """The tallies of one failed touchpoint at each time, a flush for each batch of a source."""
+    some: dict[tuple[str, int], list[Record]] = {}
+    for tp, times in batches:
+        begin = len(some.setdefault(tp, []))
+        events = [touchpoint(f"{begin + i}", at, outcome="failed") for i, at in enumerate(times)]
+        some[tp] += records(events, begin)
+    pipeline = Pipeline(routes(1), some)
+    for tp, times in batches:
+        pipeline.feed(tp, len(times))
+        pipeline.flush(tp)
+    return pipeline.tallies[0]
+
+
+def test_a_source_that_is_far_ahead_does_not_keep_the_stage_from_reading_what_moves_the_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    source 0        #  # # # # # # # #      a day, read at once
+    source 1        #                #      the clock stands here ...   and moves by this message
+    """
+    monkeypatch.setattr(agents.health, "FAR_BEHIND", 20)
+    monkeypatch.setattr(agents.health, "JUDGE_S", 0)
+    ahead, behind = SOURCES[0], SOURCES[1]
+    day = [hour * 3600.0 for hour in range(24)]
+    log = log_of((behind, [0.0]), (ahead, day), (behind, [day[-1]]))
+
+    async def run() -> None:
+        stage = a_stage(sources=2)
+        judging = asyncio.ensure_future(stage.judge())
+        messages = [Message(offset, value) for offset, value in enumerate(log)]
+
+        async def read() -> None:
+            for message in messages:
+                await stage.take(message)
+
+        reading = asyncio.ensure_future(read())
+        await turns_until(reading.done, "everything is read")
+        health = stage.owned[0].health
+        await turns_until(lambda: not health.behind, "everything is judged")
+        assert all(m.acked for m in messages)
+        assert health.judging.through == health.clock.now // 10_000_000 * 10
+        judging.cancel()
+
+    asyncio.run(run())
+
+
+def test_reading_waits_for_judging_that_is_far_behind_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents.health, "FAR_BEHIND", 20)
+    monkeypatch.setattr(agents.health, "JUDGE_S", 0)
+    log = log_of((SOURCES[0], [hour * 3600.0 for hour in range(24)]), (SOURCES[0], [24 * 3600.0]))
+
+    async def run() -> None:
+        stage = a_stage(sources=1)
+        first, second = (Message(offset, value) for offset, value in enumerate(log))
+
+        async def read() -> None:
+            await stage.take(first)
+            await stage.take(second)
+
+        reading = asyncio.ensure_future(read())
+        await turns_until(lambda: first.acked, "the first one is folded in")
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not second.acked
+        judging = asyncio.ensure_future(stage.judge())
+        await turns_until(reading.done, "the second one is read")
+        judging.cancel()
+
+    asyncio.run(run())
