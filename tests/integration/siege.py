@@ -54,7 +54,8 @@ MOMENTS = ("pay", "browse", "support", "delivery", "kiosk")  # nobody declared t
 BAD: list[Record] = [
     (c.kind, b"bad", c.value, list(c.headers)) for c in corpus.TIMELESS if len(c.value or b"") < 70_000
 ]
-MONOTONE = ("cx_events_total", "molehill_received_total")
+MONOTONE = ("cx_events_total", "molehill_received_total", "molehill_late_events_total")
+LAGS = ("molehill_lag_events", "molehill_tallies_lag_records")  # never negative
 
 
 def event_bytes(kind: str, ident: str, at: float, customer: str, data: dict[str, Any]) -> bytes:
@@ -108,6 +109,7 @@ class Truth:
     received: Counter[tuple[str, str]] = field(default_factory=Counter)
     accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: Counter[tuple[str, str]] = field(default_factory=Counter)
+    late: Counter[tuple[str, str]] = field(default_factory=Counter)
     rejected: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     letters: dict[Where, bytes | None] = field(default_factory=dict)
 
@@ -153,6 +155,7 @@ def truth_of(records: list[Any], now: float | None = None) -> Truth:
             out.duplicates[at] += 1
         else:
             seen[tp].add(event["id"])
+            out.late[at] += when < watermarks.get(tp, 0)
             watermarks[tp] = max(watermarks.get(tp, 0), when)
             out.accepted[at] += 1
             data = event["data"]
@@ -166,32 +169,48 @@ def truth_of(records: list[Any], now: float | None = None) -> Truth:
 
 
 class Scraper(threading.Thread):
-    """Polls counters of all workers; notes every one that went back, wherever it was seen before."""
+    """Polls counters and lags of all workers; notes each counter that went back, wherever it was seen before, and
+    each lag below 0."""
 
     def __init__(self, workers: list[WorkerProcess]) -> None:
         super().__init__(daemon=True)
         self.workers = workers
         self.highest: dict[str, tuple[float, str]] = {}
-        self.back: list[str] = []
-        self.scrapes = 0
+        self.wrong: list[str] = []
+        self.failed: list[BaseException] = []
+        self.lags = 0
         self._ended = threading.Event()
 
     def run(self) -> None:
-        while not self._ended.wait(0.1):
-            for worker in list(self.workers):
-                for sample, value in worker.quick(*MONOTONE).items():
-                    before, where = self.highest.get(sample, (0.0, ""))
-                    if value < before:
-                        self.back.append(f"{sample}: {before:g} on {where}, then {value:g} on {worker.home.name}")
-                    self.highest[sample] = max((before, where), (value, worker.home.name))
-                self.scrapes += 1
+        try:
+            while not self._ended.wait(0.1):
+                for worker in list(self.workers):
+                    self._look(worker)
+        except BaseException as e:
+            self.failed.append(e)
+
+    def _look(self, worker: WorkerProcess) -> None:
+        for sample, value in worker.quick(*MONOTONE, *LAGS).items():
+            if sample.startswith(LAGS):
+                self.lags += 1
+                if value < 0:
+                    self.wrong.append(f"{sample}: {value:g} on {worker.home.name}")
+                continue
+            before, where = self.highest.get(sample, (0.0, ""))
+            if value < before:
+                self.wrong.append(f"{sample}: {before:g} on {where}, then {value:g} on {worker.home.name}")
+            self.highest[sample] = max((before, where), (value, worker.home.name))
 
     def end(self) -> None:
-        """Stops, and fails where a counter went back."""
+        """Stops, and fails where a counter went back, a lag was negative, or the scraper itself did not last."""
         self._ended.set()
-        self.join(10)
-        assert not self.back, f"{len(self.back)} samples went back: {self.back[:6]}"
+        self.join(30)
+        assert not self.is_alive(), "the scraper does not end"
+        if self.failed:
+            raise self.failed[0]
+        assert not self.wrong, f"{len(self.wrong)} samples went back or below 0: {self.wrong[:6]}"
         assert self.highest, "the scraper never saw a counter"
+        assert self.lags, "the scraper never saw a lag"
 
 
 class Feeder(threading.Thread):
@@ -273,7 +292,7 @@ class Siege(Lab):
         for worker in self.workers:
             for sample, value in worker.quick(
                 "cx_events_total", "molehill_received_total", "molehill_accepted_total", "molehill_duplicates_total",
-                "molehill_rejected_total", "molehill_lag_events", timeout=30,
+                "molehill_rejected_total", "molehill_late_events_total", "molehill_lag_events", timeout=30,
             ).items():  # fmt: skip
                 if sample in out:
                     raise Twice(f"{sample} on {out[sample][1]} and {worker.home.name}")
@@ -327,7 +346,7 @@ class Siege(Lab):
         assert sum(truth.received.values()) == sum(
             sum(c.values()) for c in (truth.accepted, truth.duplicates, truth.rejected)
         )
-        if self.scraper.is_alive():
+        if self.scraper.ident is not None:
             self.scraper.end()
         deadline = time.monotonic() + 10
         while (behind := self.behind()) and time.monotonic() < deadline:
@@ -336,13 +355,21 @@ class Siege(Lab):
         self.assert_letters(truth)
         return truth
 
-    def behind(self) -> dict[str, int]:
-        """Records after the group's committed offset, by source topic-partition that has any."""
+    def committed(self) -> dict[TopicPartition, int | None]:
+        """The group's committed offset of each source topic-partition; None where there is none."""
         consumer = KafkaConsumer(bootstrap_servers=self.brokers, group_id=self.app, enable_auto_commit=False)
         tps = [TopicPartition(self.topics[k], p) for k in ("touchpoints", "feedback") for p in range(PARTITIONS)]
-        ends = consumer.end_offsets(tps)
-        out = {f"{tp.topic}/{tp.partition}": ends[tp] - (consumer.committed(tp) or 0) for tp in tps}
+        out = {tp: consumer.committed(tp) for tp in tps}
         consumer.close()
+        return out
+
+    def behind(self) -> dict[str, int]:
+        """Records after the group's committed offset, by source topic-partition that has any."""
+        committed = self.committed()
+        consumer = KafkaConsumer(bootstrap_servers=self.brokers)
+        ends = consumer.end_offsets(list(committed))
+        consumer.close()
+        out = {f"{tp.topic}/{tp.partition}": ends[tp] - (offset or 0) for tp, offset in committed.items()}
         return {k: n for k, n in out.items() if n}
 
     def assert_letters(self, truth: Truth) -> None:
@@ -376,7 +403,7 @@ def expected(truth: Truth) -> dict[str, float]:
     for (moment, segment, signal, result), n in truth.totals.items():
         out[f'cx_events_total{{moment="{moment}",result="{result}",segment="{segment}",signal="{signal}"}}'] = n
     for metric, counts in (("received", truth.received), ("accepted", truth.accepted),
-                           ("duplicates", truth.duplicates)):  # fmt: skip
+                           ("duplicates", truth.duplicates), ("late_events", truth.late)):  # fmt: skip
         for (topic, partition), n in counts.items():
             out[f'molehill_{metric}_total{{partition="{partition}",topic="{topic}"}}'] = n
     for (topic, partition, reason), n in truth.rejected.items():
