@@ -12,7 +12,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.siege import Siege, load
-from tests.integration.test_faults_kills import FREQUENT, received
+from tests.integration.test_faults_kills import FREQUENT, NEVER, received
 
 EAGER = {  # the log cleaner takes what it may at once; the rules of agents/topics.py leave it some minutes
     "segment.ms": "500",
@@ -21,7 +21,6 @@ EAGER = {  # the log cleaner takes what it may at once; the rules of agents/topi
     "delete.retention.ms": "0",
 }
 CLEANER = "log.cleaner.backoff.ms=300\n"
-NEVER = 100_000
 
 
 def configure(siege: Siege, topic: str, config: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from itertools import takewhile
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
+from tests.integration.lab import PARTITIONS
 from tests.integration.mortal import DEAD
 from tests.integration.siege import Siege, load
+
+NEVER = 100_000
 
 
 def received(worker: WorkerProcess) -> float:
@@ -21,11 +25,13 @@ def received(worker: WorkerProcess) -> float:
 
 
 def test_a_worker_killed_before_its_first_commit_counts_exactly(kafka: KafkaServer, tmp_path: Path) -> None:
-    """Nothing is committed and no journal exists: the restart must begin at the very first record."""
+    """Its journal has what it counted, the group has no offset: the restart must go on from the journal's."""
     with Siege(kafka, tmp_path, "uncommitted") as siege:
         siege.send(load(5_000, seed=1))
-        siege.worker.start()
+        siege.worker.launch("", {"agents.app.FRONTIER_S": NEVER})  # commits come after frontiers
+        wait_until(lambda: siege.records_in(f"{siege.app}.journal") > 0, 60, "records in the journal", every=0.05)
         siege.worker.kill()
+        assert set(siege.committed().values()) == {None}
         siege.worker.start()
         siege.scrape()
         siege.verify()
@@ -107,16 +113,21 @@ def test_a_first_flush_cut_short_by_death_is_made_good(kafka: KafkaServer, tmp_p
 def test_snapshots_and_journals_that_turn_over_often_survive_kills(kafka: KafkaServer, tmp_path: Path) -> None:
     """Snapshots in many chunks each second, journal entries freed all the time, kill -9 in the middle."""
     rng = random.Random(13)
+    often = FREQUENT | {"streams.tally.FEW_IDS": 500, "agents.app.FLUSH_S": 0.05}
     with Siege(kafka, tmp_path, "turnover") as siege:
         feeder = siege.feed(load(40_000, seed=6), rate=1500)
         for _ in range(5):
-            siege.worker.launch("", FREQUENT | {"streams.tally.FEW_IDS": 500})
+            siege.worker.launch("", often)
             wait_until(lambda: received(siege.worker) > 0, 60, "the first counts", every=0.05)
             time.sleep(rng.uniform(1.5, 3))
             siege.worker.kill()
         siege.worker.start()
         feeder.end()
         siege.verify()
+        freed = Counter(r.key.rsplit(b"|", 2)[0] for r in siege.read(f"{siege.app}.journal") if r.value is None)
+        assert len(freed) == 2 * PARTITIONS
+        assert min(freed.values()) > 3 * FREQUENT["streams.journal.SNAPSHOT_EVERY"], freed
+        assert any(r.key.endswith(b"|2") for r in siege.read(f"{siege.app}.snapshots")), "no snapshot in 3 chunks"
 
 
 @pytest.mark.parametrize("agent", ["ingest:3", "health:3"])
