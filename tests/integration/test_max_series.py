@@ -1,0 +1,34 @@
+"""`--max-series` of a worker: what is over it is refused visibly, and counted all the same."""
+
+from pathlib import Path
+
+from tests.integration.kafka_server import KafkaServer
+from tests.integration.siege import Siege, differences, expected, load
+
+LIMIT = 5
+REFUSED = "molehill_series_refused{}"
+SERIES = "molehill_series{}"
+
+
+def test_series_over_the_limit_are_refused_visibly_and_counted_all_the_same(
+    kafka: KafkaServer, tmp_path: Path
+) -> None:
+    with Siege(kafka, tmp_path, "fewseries", max_series=str(LIMIT)) as limited:
+        limited.send(load(4_000, seed=71))
+        limited.worker.start()
+        truth = limited.truth()
+        got = limited.settled_totals(truth)
+        want = expected(truth)
+        shown = {k: v for k, v in got.items() if k.startswith("cx_events_total")}
+        assert len(shown) == 2 * LIMIT  # good and bad
+        assert shown == {k: want.get(k, 0) for k in shown}
+        quick = limited.worker.quick("molehill_series", "molehill_series_refused")
+        assert quick[SERIES] == LIMIT
+        refused = quick[REFUSED]
+        assert not differences(*({k: v for k, v in some.items() if not k.startswith("cx_")} for some in (want, got)))
+        limited.worker.kill()
+        with Siege(kafka, tmp_path, "fewseries", declare=False) as free:  # the same application
+            free.worker.start()
+            free.verify(truth=truth)
+            quick = free.worker.quick("molehill_series", "molehill_series_refused")
+            assert (quick[SERIES], quick[REFUSED]) == (LIMIT + refused, 0)
