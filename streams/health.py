@@ -222,9 +222,9 @@ class Health:
             for source, k in self.sources.items()
         ]  # fmt: skip
         rings = []
-        for ring in self.windows.rings:
-            starts, columns, values = map(squeeze, ring.dump())
-            rings.append((ring.resolution_s, starts, columns, values))
+        for resolution_s, cells in self.windows.dump():
+            starts, columns, values = map(squeeze, cells)
+            rings.append((resolution_s, starts, columns, values))
         buckets, columns, values = map(squeeze, self.judging.steps.waiting())
         return msgspec.msgpack.encode(
             _Snapshot(
@@ -265,11 +265,9 @@ class Health:
         for topic, partition, watermark, idle in old.clock:
             self._report((topic, partition), Progress(watermark, idle))
         self.windows.advance(old.now)
-        kept = {resolution: cells for resolution, *cells in old.rings}
-        for ring in self.windows.rings:
-            if ring.resolution_s in kept:
-                starts, columns, values = map(ints, kept[ring.resolution_s])
-                ring.add(starts, lanes[columns], values, len(self.names))
+        for resolution_s, *cells in old.rings:
+            starts, columns, values = map(ints, cells)
+            self.windows.load(resolution_s, starts, lanes[columns], values, len(self.names))
         self.windows.width = len(self.names)
         self.judging.load(old.judged, old.judges)
         buckets, columns, values = map(ints, (old.waiting_buckets, old.waiting_lanes, old.waiting_values))

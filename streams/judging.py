@@ -11,8 +11,7 @@ from streams.steps import Steps
 from streams.windows import BUCKET_S
 from streams.wire import Lane
 
-MOST: Final = 2_000  # counts, some 40 ms if they are of one moment …
-FAR: Final = 50  # … and no less than a fiftieth of what waits: each pass goes through all of it
+MOST: Final = 2_000  # counts, some 40 ms if they are of one moment
 
 
 class _Found(dict[int, Series]):
@@ -62,7 +61,7 @@ class Judging:
         if self._pass is None:
             if not self.behind(clock_s):
                 return False
-            self._pass = self._work(self.steps.end(clock_s, max(most, self.steps.cells // FAR)))
+            self._pass = self._work(self.steps.end(clock_s, most))
         for _ in self._pass:
             return True
         self._pass = None

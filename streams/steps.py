@@ -11,15 +11,17 @@ the clock has passed its end; what still turns up for it (a source that was idle
         12:00:10            4         0      +2           6     the two were sent late, and known only now
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from streams.route import Routes
 from streams.series import DAY_S
 from streams.signals import CAME, LEFT
-from streams.windows import BUCKET_S, NONE, Ints, Mask
+from streams.windows import BUCKET_S, NONE, Ahead, Cells, Ints, Mask, joined
 from streams.wire import Lane
+
+FAR: Final = 50
 
 
 class Step(NamedTuple):
@@ -45,6 +47,7 @@ class Steps:
         self._order = NONE  # of the series, by name
         self._of = np.zeros((3, 64), np.int64)  # by lane: 2 × series + bad, or -1; its sign; whether it is late
         self._waiting: list[tuple[int, Ints, Ints, Ints]] = []  # first bucket; buckets, lanes, values
+        self._ahead = Ahead()  # by their starts, and not by their buckets
 
     def lane(self, i: int, lane: Lane) -> None:
         """Tells what a lane counts."""
@@ -77,20 +80,29 @@ class Steps:
         """Takes what cells grew by."""
         mine = self._of[0, lanes] >= 0
         if mine.any():
-            buckets = buckets[mine]
-            self._waiting.append((int(buckets.min()), buckets, lanes[mine], values[mine]))
+            self._wait(self._ahead.add(buckets[mine] * BUCKET_S, lanes[mine], values[mine]))
+
+    def _wait(self, cells: Cells) -> None:
+        starts, lanes, values = cells
+        if len(starts):
+            self._waiting.append((int(starts.min()) // BUCKET_S, starts // BUCKET_S, lanes, values))
 
     @property
     def cells(self) -> int:
         """How many wait."""
-        return sum(len(w[1]) for w in self._waiting)
+        return self._ahead.size + sum(len(w[1]) for w in self._waiting)
 
     def end(self, clock_s: int, most: int) -> int:
-        """Where to take to, at most the clock: a day, or a step less than it takes to have `most` counts."""
+        """Where to take to, at most the clock: a day, or a step less than it takes to have `most` counts.
+
+        And no less than a fiftieth of those whose hour has come: each pass goes through all of them.
+        """
+        self._wait(self._ahead.advance(clock_s))
         if not self._waiting:
             return clock_s
         buckets = np.concatenate([w[1] for w in self._waiting])
         first = max(self.through, int(buckets.min()) * BUCKET_S)
+        most = max(most, len(buckets) // FAR)
         if len(buckets) > most:
             step = int(np.partition(buckets, most)[most])
             return min(clock_s, max(step * BUCKET_S, first + BUCKET_S), first + DAY_S)
@@ -130,6 +142,7 @@ class Steps:
 
     def _due(self, end: int) -> tuple[Ints, Ints, Ints]:
         """Takes buckets, lanes and values of the steps up to `end` from those that wait."""
+        self._wait(self._ahead.advance(end))
         due = [w for w in self._waiting if w[0] * BUCKET_S < end]
         if not due:
             return NONE, NONE, NONE
@@ -144,7 +157,5 @@ class Steps:
 
     def waiting(self) -> tuple[Ints, Ints, Ints]:
         """Buckets, lanes, values of all that is not judged yet."""
-        if not self._waiting:
-            return NONE, NONE, NONE
-        buckets, lanes, values = (np.concatenate([w[i] for w in self._waiting]) for i in (1, 2, 3))
-        return buckets, lanes, values
+        starts, lanes, values = self._ahead.dump()
+        return joined([(starts // BUCKET_S, lanes, values), *(w[1:] for w in self._waiting)])

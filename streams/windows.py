@@ -9,6 +9,7 @@ that a lead in event time costs 24 bytes a cell and not a row a bucket.
                                                              |    [####|####|##T#]    starts in (40-30, 40]
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from streams.events import SECOND
 
 Ints = npt.NDArray[np.int64]
+Cells = tuple[Ints, Ints, Ints]  # starts in unix seconds, lanes, values
 Mask = npt.NDArray[np.bool_]
 
 BUCKET_S: Final = 10  # the finest bucket; cells are sent at this resolution
@@ -84,6 +86,61 @@ class Row:
         return int(self.values[at]) if at < len(self.lanes) and self.lanes[at] == lane else 0
 
 
+def joined(parts: list[Cells]) -> Cells:
+    """Them all, end to end."""
+    if not parts:
+        return NONE, NONE, NONE
+    starts, lanes, values = (np.concatenate([p[i] for p in parts]) for i in range(3))
+    return starts, lanes, values
+
+
+def pieces(keys: Ints) -> Iterator[tuple[int, slice]]:
+    """Each key and where it lies; the keys are sorted."""
+    if len(keys):
+        cuts = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+        begins = [0, *cuts.tolist()]
+        for begin, end, key in zip(begins, [*begins[1:], len(keys)], keys[begins].tolist(), strict=True):
+            yield key, slice(begin, end)
+
+
+class Ahead:
+    """Cells of hours after that of the clock, by the hour in which they come due; `hour` counts from 1970.
+
+    In a backlog a topic-partition leads another one by days. What it has told waits here once, and not once a
+    resolution, as flat arrays of 24 bytes a cell; and a step of the clock touches those of its own hour only, for a
+    lead that costs something at each step costs its square.
+    """
+
+    def __init__(self) -> None:
+        self.hour = 0  # that of the clock
+        self.size = 0  # cells
+        self._hours: dict[int, list[Cells]] = {}
+
+    def add(self, starts: Ints, lanes: Ints, values: Ints) -> Cells:
+        """Keeps what is of a later hour; returns what is not."""
+        later = starts >= (self.hour + 1) * HOUR_S
+        if not later.any():
+            return starts, lanes, values
+        order = np.flatnonzero(later)
+        order = order[np.argsort(starts[order], kind="stable")]
+        kept = starts[order], lanes[order], values[order]
+        for hour, some in pieces(kept[0] // HOUR_S):
+            self._hours.setdefault(hour, []).append((kept[0][some], kept[1][some], kept[2][some]))
+        self.size += len(order)
+        return starts[~later], lanes[~later], values[~later]
+
+    def advance(self, clock_s: int) -> Cells:
+        """Moves the clock, and gives away what is of its hour or of one before it."""
+        self.hour = max(self.hour, clock_s // HOUR_S)
+        due = joined([c for hour in sorted(h for h in self._hours if h <= self.hour) for c in self._hours.pop(hour)])
+        self.size -= len(due[0])
+        return due
+
+    def dump(self) -> Cells:
+        """All of it."""
+        return joined([c for some in self._hours.values() for c in some])
+
+
 class Ring:
     """The buckets of one resolution. Times are in seconds since 1970, lanes are column numbers.
 
@@ -97,7 +154,7 @@ class Ring:
         self.longest_s = longest_s
         self.rows: dict[int, Row] = {}  # start of the bucket → one number a lane
         self.top = 0  # start of the bucket that the clock is in
-        self.ahead: list[tuple[int, Ints, Ints, Ints]] = []  # smallest start, then starts, lanes, values
+        self.ahead: dict[int, list[Cells]] = {}  # by start; the clock has not come to them
         self._sums: dict[int, Ints] = {}  # by window
         self._spent = 0  # cells and lanes touched to keep `_sums` up, since the last read
         self._dense: dict[int, None] = {}  # starts of rows to be packed
@@ -107,26 +164,21 @@ class Ring:
         if not len(starts):
             return
         starts = starts // self.resolution_s * self.resolution_s
-        inside = (starts <= self.top) & (starts > self.top - self.longest_s)
-        later = starts > self.top
-        if later.any():
-            kept = starts[later]
-            self.ahead.append((int(kept.min()), kept, lanes[later], values[later]))
-        if inside.all():
-            self._put(starts, lanes, values, width)
-        elif inside.any():
-            self._put(starts[inside], lanes[inside], values[inside], width)
-
-    def _put(self, starts: Ints, lanes: Ints, values: Ints, width: int) -> None:
         order = np.argsort(starts, kind="stable")
         starts, lanes, values = starts[order], lanes[order], values[order]
-        cuts = np.flatnonzero(starts[1:] != starts[:-1]) + 1
-        begins = [0, *cuts.tolist()]
-        for begin, end, start in zip(begins, [*begins[1:], len(starts)], starts[begins].tolist(), strict=True):
+        begin, end = np.searchsorted(starts, (self.top - self.longest_s, self.top), side="right").tolist()
+        for start, some in pieces(starts[end:]):
+            self.ahead.setdefault(start, []).append((starts[end:][some], lanes[end:][some], values[end:][some]))
+        if begin < end:
+            self._put(starts[begin:end], lanes[begin:end], values[begin:end], width)
+
+    def _put(self, starts: Ints, lanes: Ints, values: Ints, width: int) -> None:
+        """Adds cells that some window covers; they are sorted by start."""
+        for start, some in pieces(starts):
             row = self.rows.get(start)
             if row is None:
                 row = self.rows[start] = Row(width)
-            row.add(lanes[begin:end], values[begin:end], width)
+            row.add(lanes[some], values[some], width)
             if width > FEW and (len(self._dense) < LOOSE or start == self.top):
                 self._dense[start] = None
             elif width > FEW and start not in self._dense:
@@ -158,11 +210,8 @@ class Ring:
         oldest = top - self.longest_s
         for start in [s for s in self.rows if s <= oldest]:
             del self.rows[start]
-        due = [a for a in self.ahead if a[0] <= top]
-        if due:
-            self.ahead = [a for a in self.ahead if a[0] > top]
-            starts, lanes, values = (np.concatenate([a[i] for a in due]) for i in (1, 2, 3))
-            self.add(starts, lanes, values, width)
+        due = sorted(start for start in self.ahead if start <= top)
+        self.add(*joined([cells for start in due for cells in self.ahead.pop(start)]), width)
 
     def sums(self, window_s: int, width: int) -> Ints:
         """One number a lane: the buckets that start in (top - window, top]."""
@@ -180,16 +229,13 @@ class Ring:
             total = self._sums[window_s] = np.concatenate((total, np.zeros(width - len(total), np.int64)))
         return total
 
-    def dump(self) -> tuple[Ints, Ints, Ints]:
-        """Every cell that is not zero, those ahead of the clock too: starts, lanes, values."""
-        parts = [(a[1], a[2], a[3]) for a in self.ahead]
+    def dump(self) -> Cells:
+        """Every cell that is not zero, those ahead of the clock too."""
+        parts = [cells for some in self.ahead.values() for cells in some]
         for start, row in self.rows.items():
             lanes, values = row.cells()
             parts.append((np.full(len(lanes), start, np.int64), lanes, values))
-        if not parts:
-            return NONE, NONE, NONE
-        starts, lanes, values = (np.concatenate([p[i] for p in parts]) for i in range(3))
-        return starts, lanes, values
+        return joined(parts)
 
 
 class Windows:
@@ -199,17 +245,36 @@ class Windows:
         self.budget_s = budget_s
         self.rings = [Ring(r, longest) for r, longest in RESOLUTIONS] + [Ring(HOUR_S, budget_s)]
         self.width = 0
+        self.ahead = Ahead()  # of hours that no ring has come to: once, and not once a ring
 
     def add(self, starts: Ints, lanes: Ints, values: Ints, width: int) -> None:
         """Adds cells of `BUCKET_S`; see `Ring.add`."""
         self.width = width
+        self._add(self.ahead.add(starts, lanes, values))
+
+    def _add(self, cells: Cells) -> None:
         for ring in self.rings:
-            ring.add(starts, lanes, values, width)
+            ring.add(*cells, self.width)
 
     def advance(self, clock: int) -> None:
         """Moves the clock, in microseconds."""
         for ring in self.rings:
             ring.advance(clock // SECOND, self.width)
+        self._add(self.ahead.advance(clock // SECOND))
+
+    def dump(self) -> Iterator[tuple[int, Cells]]:
+        """By resolution the cells of each ring, and as 0 those that none has come to."""
+        yield 0, self.ahead.dump()
+        for ring in self.rings:
+            yield ring.resolution_s, ring.dump()
+
+    def load(self, resolution_s: int, starts: Ints, lanes: Ints, values: Ints, width: int) -> None:
+        """Takes what `dump` gave, after the clock."""
+        if not resolution_s:
+            self.add(starts, lanes, values, width)
+        for ring in self.rings:
+            if ring.resolution_s == resolution_s:
+                ring.add(starts, lanes, values, width)
 
     def sums(self, window: str, width: int = 0) -> Ints:
         """One number a lane, for a name of `WINDOWS`; of `width` lanes, where some have had no cell yet."""

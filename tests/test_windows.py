@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.windows import FEW, LOOSE, RESOLUTIONS, WINDOWS, Ints, Ring, Row, Windows
+from streams.windows import FEW, HOUR_S, LOOSE, RESOLUTIONS, WINDOWS, Ahead, Ints, Ring, Row, Windows
 from tests.core import BASE_S, DAY_S, ints
 
 BUDGET_S = 5 * DAY_S
@@ -88,6 +88,39 @@ def test_what_is_ahead_of_the_clock_comes_in_with_it_and_only_then() -> None:
         assert [int(w.sums(name)[0]) for name in WINDOWS] == [0, 0, 0, 0, 0, 7, 7]
     w.advance((BASE_S + 300) * S)
     assert [int(w.sums(name)[0]) for name in WINDOWS] == [7] * 7
+
+
+def test_a_lead_of_a_day_waits_once_and_a_step_of_the_clock_touches_its_own_hour_only() -> None:
+    w = Windows(BUDGET_S)
+    w.advance(BASE_S * S)
+    put(w, [(BASE_S + s, 0, 1) for s in range(0, DAY_S, 10)])
+    for clock_s in (0, 10, 3590):
+        w.advance((BASE_S + clock_s) * S)
+        assert w.ahead.size == 23 * 360
+        assert [len(r.ahead) for r in w.rings] == [359 - clock_s // 10, 59 - clock_s // 60, 5 - clock_s // 600, 0]
+    w.advance((BASE_S + 2 * DAY_S) * S)
+    assert w.ahead.size == 0
+    assert not any(r.ahead for r in w.rings)
+
+
+@given(st.lists(st.one_of(cells, starts), max_size=12))
+def test_what_is_of_a_later_hour_comes_due_once_and_in_its_hour(
+    script: list[int | list[tuple[int, int, int]]],
+) -> None:
+    ahead, hour = Ahead(), 0
+    waits, got = Counter[tuple[int, int, int]](), Counter[tuple[int, int, int]]()
+    for step in script:
+        if isinstance(step, int):
+            hour = max(hour, step // HOUR_S)
+            given = ahead.advance(step)
+        else:
+            waits.update(step)
+            given = ahead.add(*(ints(*(cell[i] for cell in step)) for i in range(3)))
+        got.update(zip(*(x.tolist() for x in given), strict=True))
+        assert got == Counter({c: n for c, n in waits.items() if c[0] // HOUR_S <= hour})
+        rest = Counter(zip(*(x.tolist() for x in ahead.dump()), strict=True))
+        assert got + rest == waits
+        assert ahead.size == rest.total()
 
 
 @given(steps, st.data())
@@ -195,7 +228,7 @@ def test_rows_that_no_window_covers_are_gone() -> None:
         put(w, [(BASE_S + hour * 3600, 0, 1)])
         for r in w.rings:
             assert len(r.rows) <= r.longest_s // r.resolution_s
-            assert r.ahead == []
+            assert not r.ahead
     assert [len(r.rows) for r in w.rings] == [1, 3, 36, 60]
 
 
