@@ -53,15 +53,18 @@ class BatchCoordinator(GroupCoordinator):
     thread: "BatchThread"
 
     async def _do_heartbeat(self) -> bool:
-        """As upstream, and notes each heartbeat that the group's coordinator has answered.
+        """As upstream, and notes when each heartbeat was sent that the group's coordinator has answered.
 
         aiokafka keeps this to itself: a process that stood still past its session goes on as if the partitions were
-        its own until the next answer, while another one already serves and writes them. (No thread found for
-        aiokafka or Faust; the same in github.com/kafka4beam/brod/issues/649.)
+        its own until the next answer, while another one already serves and writes them. An answer may have waited
+        for as long as the process stood still: it counts from the question. (No thread found for aiokafka or Faust;
+        the same in github.com/kafka4beam/brod/issues/649.)
         """
+        sent = time.monotonic()
         answered: bool = await super()._do_heartbeat()
         if answered:
-            cast(BatchConsumer, self.thread.consumer).heard = time.monotonic()
+            consumer = cast(BatchConsumer, self.thread.consumer)
+            consumer.heard = max(consumer.heard, sent)
         return answered
 
     async def _perform_assignment(self, response: Any) -> Any:
@@ -209,7 +212,7 @@ class BatchConsumer(driver.Consumer):
     positions: Callable[[set[TP]], Mapping[TP, int]] = staticmethod(lambda assigned: {})
     delivered: dict[TP, int]  # the last offset of each partition that was handed out
     expected: dict[TP, int]  # where the next batch of each must begin; a partition that lacks is not positioned yet
-    heard: float = 0.0  # when the coordinator last said that we are of the group, by time.monotonic()
+    heard: float = 0.0  # when we last asked, by time.monotonic(), and were told that we are of the group
     committed: dict[TP, int]  # next offsets, as the coordinator has them
     excused: dict[TP, int]  # a batch that begins elsewhere even after a seek: what lay before it is gone
 

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import inspect
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -238,8 +239,10 @@ class Broker:
 
     def __init__(self, error_code: int = 0) -> None:
         self.error_code = error_code
+        self.asked = 0.0  # when the last request came, by time.monotonic()
 
     async def __call__(self, request: Any) -> Any:
+        self.asked = time.monotonic()
         return self
 
 
@@ -281,6 +284,20 @@ def test_a_heartbeat_that_the_coordinator_answers_is_heard(code: int, answered: 
         coordinator._send_req = Broker(code)
         assert await coordinator._do_heartbeat() is answered
         assert bool(crashed.consumer.heard) is answered
+
+    with_coordinator(check)
+
+
+def test_a_heartbeat_counts_from_when_it_was_sent() -> None:
+    """A process that stands still between a heartbeat and its answer reads it when it goes on, however late."""
+
+    async def check(coordinator: Any, crashed: Crashed) -> None:
+        broker = coordinator._send_req = Broker()
+        await coordinator._do_heartbeat()
+        assert 0 < crashed.consumer.heard <= broker.asked
+        assigned = crashed.consumer.heard = broker.asked + 1e6  # meanwhile
+        await coordinator._do_heartbeat()
+        assert crashed.consumer.heard == assigned
 
     with_coordinator(check)
 
