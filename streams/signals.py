@@ -93,42 +93,48 @@ def wait_ms(wait_s: float) -> int:
     return round(min(wait_s, MAX_WAIT_S) * 1000)
 
 
-AnswerKey = tuple[str, float | None, float | None, str]  # survey, score, sentiment, voice
+# Survey, voice, score in thousandths, whether it is good, 1 for a promoter and -1 for a detractor, good sentiment.
+AnswerKey = tuple[str, str, int | None, bool, int, bool | None]
 
 
-def observe_answer(d: AnswerData) -> AnswerKey:
-    """An answer's key."""
-    return d.survey, d.score, d.sentiment, d.voice
+def observe_answer(d: AnswerData, signals: dict[str, Signal]) -> AnswerKey:
+    """An answer's key: what its moment's signals make of the numbers, hardly two of which are the same."""
+    survey, score, sentiment = d.survey, d.score, d.sentiment
+    milli, verdict, promoter, happy = None, False, 0, None
+    if score is not None and (signal := signals.get(survey)) is not None:
+        milli, verdict = round(score * 1000), _is_good(signal, score)
+        if survey == "nps":
+            promoter = (score >= DEFAULT_GOOD["nps"]) - (score <= NPS_BAD)
+    if sentiment is not None and (signal := signals.get("sentiment")) is not None:
+        happy = _is_good(signal, sentiment)
+    return survey, d.voice, milli, verdict, promoter, happy
 
 
 def answer_fields(key: AnswerKey, signals: dict[str, Signal]) -> Amounts:
     """What an answer of this key adds to each series of its moment."""
-    survey, score, sentiment, _ = key
+    survey, _, milli, verdict, promoter, happy = key
     out: Amounts = {}
     if survey in ("complaint", "praise"):
         if "complaint" in signals:
             out[_field("complaint", survey == "praise")] = 1
-    elif score is not None and survey in signals:
-        limit = signals[survey].good
-        verdict: bool | None = score >= (DEFAULT_GOOD[survey] if limit is None else limit)
-        if survey == "nps" and not verdict and score > NPS_BAD:
-            verdict = None
-        if verdict is not None:
+    elif milli is not None:
+        if verdict or survey != "nps" or promoter < 0:
             out[_field(survey, verdict)] = 1
-        milli = round(score * 1000)
         out |= {f"{survey}.n": 1, f"{survey}.sum": milli, f"{survey}.squares": milli * milli}
         if survey == "nps":
-            out["nps.promoters"] = int(score >= DEFAULT_GOOD["nps"])
-            out["nps.detractors"] = int(score <= NPS_BAD)
-    if sentiment is not None and "sentiment" in signals:
-        limit = signals["sentiment"].good
-        out[_field("sentiment", sentiment >= (DEFAULT_GOOD["sentiment"] if limit is None else limit))] = 1
+            out |= {"nps.promoters": int(promoter > 0), "nps.detractors": int(promoter < 0)}
+    if happy is not None:
+        out[_field("sentiment", happy)] = 1
     return {f: n for f, n in out.items() if n}
 
 
 def windowed(field: str) -> bool:
     """Whether a field is kept by bucket; the histogram of waits only has totals."""
     return not field.startswith("wait.")
+
+
+def _is_good(signal: Signal, value: float) -> bool:
+    return value >= (DEFAULT_GOOD[signal.name] if signal.good is None else signal.good)
 
 
 def _verdict(yes: int, no: int) -> bool | None:

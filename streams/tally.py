@@ -151,12 +151,15 @@ class Tally:
                 measured = measured_of.get(data.moment) or self._measure(data.moment)
                 if type(event) is Touchpoint:
                     what: Any = observe(event.data, event.time, measured.bounds, measured.duration_within)
+                elif type(event) is Answer:
+                    check_answer(event.data)  # each one: its score as it came is not in the key
+                    what = observe_answer(event.data, measured.signals)
                 else:
-                    what = observe_answer(event.data) if type(event) is Answer else None
+                    what = None
                 key = bytes(data.segment), what
                 code = measured.codes.get(key)
                 if code is None:
-                    _check(event)
+                    segments(data.segment)  # which the decoder leaves unchecked
                 if at > safe and at > _latest(r, now):
                     raise Rejection(names.FROM_FUTURE, "time: expected at most 5 min ahead of the broker's time")
                 if at < late:
@@ -311,13 +314,6 @@ class Tally:
         self.dedupe.add(restored.ids)
         self.dedupe.evict(self.floor)
         self.whole = head.catalogue != self.routes.fingerprint
-
-
-def _check(event: Event) -> None:
-    """What the decoder leaves unchecked, for a key that the cache does not hold."""
-    segments(event.data.segment)
-    if type(event) is Answer:
-        check_answer(event.data)
 
 
 def _fields(measured: Measured, key: Key) -> tuple[Amounts, Amounts]:

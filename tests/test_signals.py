@@ -138,6 +138,46 @@ def test_promoters_and_detractors_stay_those_of_the_field_whatever_good_means() 
     assert (found["pay", "all", "nps.n"], found["pay", "all", "nps.sum"]) == (6, 40_000)
 
 
+@given(st.lists(st.tuples(st.floats(0, 10), st.floats(-1, 1)), max_size=20), st.booleans())
+def test_any_scores_and_sentiments_add_up_as_they_do_one_by_one(
+    said: list[tuple[float, float]], browse: bool
+) -> None:
+    """Of `browse` sentiment counts, and a score of nps does not."""
+    said += [(8.9996, 0.49999), (9.0, 0.5), (6.0, 0.5), (6.0004, -1.0)]
+    events = [answer(survey="nps", score=x, sentiment=y, moment="browse" if browse else "pay") for x, y in said]
+    expected: Counter[str] = Counter()
+    for x, y in said:
+        if browse:
+            expected["sentiment+" if y >= 0.5 else "sentiment-"] += 1
+        else:
+            milli = round(x * 1000)
+            expected += Counter({"nps.n": 1, "nps.sum": milli, "nps.squares": milli * milli})
+            expected += Counter({"nps.promoters": x >= 9, "nps+": x >= 9, "nps.detractors": x <= 6, "nps-": x <= 6})
+    assert {f: n for (_, _, f), n in fields(*distinct(events)).items()} == dict(expected)
+
+
+def test_answers_of_any_sentiment_are_few_codes_however_many_they_are() -> None:
+    """A code is worked out slowly, and remembered."""
+    tally = Tally(names.FEEDBACK, 0, ROUTES)
+    said = [answer(moment="browse", survey="rating", score=1 + i % 5, sentiment=i / 1000) for i in range(1000)]
+    said += [answer(moment="pay", score=1 + i % 5, sentiment=i / 1000) for i in range(1000)]
+    said += [answer(moment="pay", survey="ces", score=1 + i / 500) for i in range(1000)]
+    assert tally.run(records(distinct(said)), FAR_MS * 1000) == []
+    codes = {moment: len(measured.codes) for moment, measured in tally.measured.items()}
+    assert codes == {"browse": 5 * 2, "pay": 5}  # good or bad; no signal wants sentiment, or ces
+
+
+@pytest.mark.parametrize(("survey", "top"), [("csat", 5), ("nps", 10)])
+def test_a_score_that_its_scale_does_not_have_is_refused_however_close_to_one_that_it_has(
+    survey: str, top: int
+) -> None:
+    tally = Tally(names.FEEDBACK, 0, ROUTES)
+    said = distinct([answer(survey=survey, score=s) for s in (top, top + 1e-9, top)])
+    [(_, why)] = tally.run(records(said), FAR_MS * 1000)
+    assert why.reason == names.BAD_FIELD
+    assert tally.accepted == 2
+
+
 def test_a_customer_counts_under_all_and_under_each_of_their_declared_dimensions() -> None:
     found = fields(touchpoint(segment={"region": "eu", "plan": "gold", "shoe": "42"}))
     assert found == {
