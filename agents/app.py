@@ -149,6 +149,7 @@ class Molehill:
             self.ingest.sources, self.health.owned = sources, owned
             self.desk.assigned(assignment)
         self.consumer.positions = self._positions
+        gc.unfreeze()  # what the assignment before had is garbage now
         gc.collect()
         gc.freeze()
         self.recovery_s = time.monotonic() - self.began
