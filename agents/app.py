@@ -23,6 +23,8 @@ from streams.errors import StateError
 from streams.route import Routes
 
 BOARD_S = 5.0
+REPORT_S = 0.4
+SNAPSHOTS_S = 1.0  # between two looks at whether one is due
 CUT_EVERY = 30  # frontiers
 
 
@@ -65,7 +67,9 @@ class Molehill:
         app.task(self.desk.run)
         app.task(self.health.judge)
         app.task(self._flushes)
+        app.task(self._reports)
         app.task(self._frontiers)
+        app.task(self._snapshots)
         app.task(self._boards)
 
     @property
@@ -193,8 +197,19 @@ class Molehill:
             await asyncio.sleep(FLUSH_S)
             if self.loaded:
                 await self.ingest.flush()
-                if self.in_session:
-                    await self.health.report()
+
+    async def _reports(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(REPORT_S)
+            if self.loaded and self.in_session:
+                await self.health.report()
+
+    async def _snapshots(self) -> None:
+        """A task of its own: packing and acknowledging megabytes holds up no flush, frontier or commit."""
+        while not self.app.should_stop:
+            await asyncio.sleep(SNAPSHOTS_S)
+            if self.loaded and self.in_session:
+                await self.health.snapshots()
 
     async def _boards(self) -> None:
         while not self.app.should_stop:
@@ -207,7 +222,6 @@ class Molehill:
             await asyncio.sleep(FRONTIER_S)
             if self.loaded and self.in_session:
                 await self.ingest.frontier(self.progress)
-                await self.health.snapshots()
                 await self._commit()
                 if self.ingest.turn % CUT_EVERY == 0:  # for one that has been loading alone
                     with contextlib.suppress(KafkaError):  # next time

@@ -62,7 +62,8 @@ class HealthStage:
         self.table = table
         self.tell = tell
         self.owned: dict[int, Owned] = {}
-        self._lock = asyncio.Lock()
+        self._telling = asyncio.Lock()  # a partition's findings leave in their order
+        self._writing = asyncio.Lock()  # of a snapshot, which nobody else waits for
 
     def load(self, assigned: set[TP], turn: int) -> dict[int, Owned]:
         """The newest whole snapshot of each assigned partition; the caller installs them."""
@@ -118,9 +119,10 @@ class HealthStage:
 
     async def report(self) -> None:
         """Tells the desk what the judges found, once what is told here is not what somebody told before."""
-        async with self._lock:
+        async with self._telling:
             for partition, owned in list(self.owned.items()):
-                if owned.recovered and owned.told != owned.health.judging.through:
+                ours = owned.recovered and self.owned.get(partition) is owned
+                if ours and owned.told != owned.health.judging.through:
                     await self._report(partition, owned)
 
     async def _report(self, partition: int, owned: Owned) -> None:
@@ -129,7 +131,7 @@ class HealthStage:
 
     async def snapshots(self, all_of_them: bool = False) -> None:
         """Writes the snapshots that are due."""
-        async with self._lock:
+        async with self._writing:
             for partition, owned in list(self.owned.items()):
                 age = time.monotonic() - owned.snapshot_at
                 due = age >= SNAPSHOT_S or owned.read_bytes >= max(SNAPSHOT_BYTES, 2 * owned.snapshots.size)
@@ -137,14 +139,16 @@ class HealthStage:
                     await self._snapshot(partition, owned)
 
     async def _snapshot(self, partition: int, owned: Owned) -> None:
-        """State and what was found up to it are taken at one instant: nobody judges again what a snapshot holds."""
-        while owned.health.judging.busy and self.owned.get(partition) is owned:
-            await asyncio.sleep(0)
-        if self.owned.get(partition) is not owned:
-            return  # its next owner goes on from what is written
-        offset, blob = owned.health.offset, owned.health.snapshot()
-        owned.read_bytes, owned.snapshot_at = 0, time.monotonic()
-        await self._report(partition, owned)
+        """State and what was found up to it are taken at one instant, and the desk has what was found before the
+        snapshot is written: nobody judges again what it holds. What is found meanwhile need not wait for it."""
+        async with self._telling:
+            while owned.health.judging.busy and self.owned.get(partition) is owned:
+                await asyncio.sleep(0)
+            if self.owned.get(partition) is not owned:
+                return  # its next owner goes on from what is written
+            offset, blob = owned.health.offset, owned.health.snapshot()
+            owned.read_bytes, owned.snapshot_at = 0, time.monotonic()
+            await self._report(partition, owned)
         await owned.snapshots.write(offset, blob)
 
     def summaries(self) -> dict[str, bytes]:

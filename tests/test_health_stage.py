@@ -19,9 +19,20 @@ SETTINGS = Settings("127.0.0.1:9", Path("moments.yaml"), Path("data"))
 
 
 class App:
-    """What the stage asks of Faust's app."""
+    """What the stage asks of Faust's app, and of its producer."""
 
     should_stop = False
+
+    def __init__(self) -> None:
+        self.producer = self
+        self.sent: list[asyncio.Future[None]] = []  # to be acknowledged, or not, by the test
+        self.asked = asyncio.Event()
+
+    async def send(self, *record: Any) -> asyncio.Future[None]:
+        """Takes a record."""
+        self.sent.append(asyncio.get_running_loop().create_future())
+        self.asked.set()
+        return self.sent[-1]
 
 
 class Rows:
@@ -140,5 +151,54 @@ def test_reading_waits_for_judging_that_is_far_behind_the_clock(monkeypatch: pyt
         judging = asyncio.ensure_future(stage.judge())
         await turns_until(reading.done, "the second one is read")
         judging.cancel()
+
+    asyncio.run(run())
+
+
+def test_what_is_found_is_told_while_a_snapshot_is_written_and_not_after_it() -> None:
+    """The order of a partition's findings is kept, and what a snapshot holds is told before it is written."""
+    log = log_of((SOURCES[0], [0.0, 3600.0]), (SOURCES[0], [7200.0]))
+
+    async def run() -> None:
+        told: list[tuple[int, int]] = []  # through, records sent by then
+
+        async def tell(partition: int, through: int, findings: list[Finding]) -> None:
+            told.append((through, len(app.sent)))
+
+        stage = a_stage(sources=1, tell=tell)
+        app = stage.app
+        owned = stage.owned[0]
+        owned.recovered = True
+
+        def read(offset: int) -> int:
+            owned.health.apply(offset, log[offset])
+            while owned.health.judge():
+                pass
+            return owned.health.judging.through
+
+        one = read(0)
+        writing = asyncio.ensure_future(stage.snapshots(all_of_them=True))
+        await app.asked.wait()  # it is on its way to the broker, which says nothing
+        two = read(1)
+        reporting = asyncio.ensure_future(stage.report())
+        await turns_until(reporting.done, "what was found meanwhile is told")
+        again = asyncio.ensure_future(stage.snapshots(all_of_them=True))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not writing.done()
+        assert told == [(one, 0), (two, 1)]
+        assert len(app.sent) == 1, "two snapshots of one partition at a time"
+        app.asked.clear()
+        app.sent[0].set_result(None)
+        await app.asked.wait()
+        assert writing.done()
+        assert owned.snapshots.offset == 0
+        app.sent[1].set_result(None)
+        app.asked.clear()
+        await app.asked.wait()  # the first one is deleted
+        app.sent[2].set_result(None)
+        await again
+        assert owned.snapshots.offset == 1
+        assert one < two
 
     asyncio.run(run())
