@@ -27,6 +27,7 @@ from streams.errors import MolehillError, SettingsError, StateError
 from streams.route import Routes
 
 STOP_S = 10.0
+LOOK_S = 0.5
 SESSION_S = 6.0  # with static membership a restart is no rebalance; a crash costs the others this long
 EMBEDDED_SESSION_S = 3.0  # the embedded broker lets a consumer join only after half of it
 log = logging.getLogger("molehill")
@@ -110,8 +111,9 @@ class WorkerError(MolehillError):
 
 
 async def _end(app: Any) -> None:
+    """Looks now and then: the consumer's thread may end the app too, and asyncio's events are not for two threads."""
     while not (app.crashed or app.should_stop):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(LOOK_S)
 
 
 def _reason(app: Any) -> str:

@@ -49,12 +49,12 @@ class Rows:
 
 
 class Message:
-    """A batch of one record of the log, as Faust hands it out."""
+    """A batch of records of the log, as Faust hands it out."""
 
-    def __init__(self, offset: int, value: bytes) -> None:
+    def __init__(self, offset: int, *values: bytes) -> None:
         self.message = self
         self.partition = 0
-        self.value: Any = [Record(offset, value)]
+        self.value: Any = [Record(offset + i, value) for i, value in enumerate(values)]
         self.acked = False
 
     def ack(self) -> None:
@@ -200,5 +200,43 @@ def test_what_is_found_is_told_while_a_snapshot_is_written_and_not_after_it() ->
         await again
         assert owned.snapshots.offset == 1
         assert one < two
+
+    asyncio.run(run())
+
+
+def test_a_large_fetch_is_folded_in_slices_between_which_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = log_of(*((SOURCES[0], [float(i)]) for i in range(50)))
+    monkeypatch.setattr(agents.health, "SLICE_BYTES", sum(map(len, log)) // 10)
+
+    async def run() -> None:
+        stage = a_stage(sources=1)
+        taking = asyncio.ensure_future(stage.take(Message(0, *log)))
+        seen = set[int]()
+        while not taking.done():
+            await asyncio.sleep(0)
+            seen.add(stage.owned[0].health.offset)
+        assert len(seen) >= 9
+        assert stage.owned[0].health.offset == 49
+
+    asyncio.run(run())
+
+
+def test_partitions_are_judged_in_turns() -> None:
+    log = log_of((SOURCES[0], [0.0, 3600.0]))
+
+    async def run() -> None:
+        stage = a_stage(sources=1)
+        stage.owned |= {p: a_stage(sources=1).owned[0] for p in range(1, 8)}
+        for owned in stage.owned.values():
+            owned.health.apply(0, log[0])
+        judging = asyncio.ensure_future(stage.judge())
+        begun = [0]
+        while begun[-1] < 8:
+            await asyncio.sleep(0)
+            begun.append(sum(not o.health.behind or o.health.judging.busy for o in stage.owned.values()))
+        assert begun == list(range(9))
+        judging.cancel()
 
     asyncio.run(run())
