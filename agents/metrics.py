@@ -147,6 +147,9 @@ class ReadingCollector(Collector):
         rows = CounterMetricFamily(names.RECOVERY_ROWS, "Changelog rows read to recover.", labels=["table"])
         for table, n in o.recovery_rows.items():
             rows.add_metric([table], n)
+        skipped = CounterMetricFamily(names.SKIPPED, "Offsets deleted before they were read.", labels=where)
+        for tp, n in o.skipped.items():
+            skipped.add_metric([tp.topic, str(tp.partition)], n)
         seconds = GaugeMetricFamily(names.RECOVERY_SECONDS, "How long the last recovery took.")
         seconds.add_metric([], o.recovery_s)
         remaining = GaugeMetricFamily(names.RECOVERY_REMAINING, "Changelog rows still to be read.", labels=where)
@@ -156,7 +159,7 @@ class ReadingCollector(Collector):
         for partition, lag in o.tallies_lag.items():
             if lag is not None:
                 behind.add_metric([str(partition)], lag)
-        yield from (flush, records, size, rows, seconds, remaining, behind)
+        yield from (flush, records, size, rows, skipped, seconds, remaining, behind)
         memory = [
             GaugeMetricFamily(name, what, labels=where)
             for name, what in (

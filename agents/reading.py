@@ -25,6 +25,7 @@ class Operation:
     remaining: dict[TP, int]
     tallies_lag: dict[int, int | None]
     memory: dict[TP, tuple[int, int, int]]  # remembered ids, open cells, lanes
+    skipped: dict[TP, int]  # offsets of our sources that were gone before they were read
 
 
 @dataclass(frozen=True)
@@ -94,4 +95,5 @@ def _operation(molehill: Molehill) -> Operation:
             tp: (len(s.tally.dedupe), len(s.tally.ledger.open.keys), len(s.tally.ledger.names))
             for tp, s in molehill.ingest.sources.items()
         },
+        {tp: molehill.consumer.skipped.get(tp, 0) for tp in molehill.ingest.sources},
     )

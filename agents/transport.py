@@ -7,6 +7,7 @@ both are pinned; tests/test_overrides.py fails where a later one has changed wha
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, cast
@@ -18,6 +19,8 @@ from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, Unknow
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+
+log = logging.getLogger("molehill")
 
 SMALL_FETCH = 2000  # records
 METADATA_S = 20.0  # for a broker that comes up; the group's coordinator waits no longer than a session, and asks anew
@@ -215,10 +218,11 @@ class BatchConsumer(driver.Consumer):
     heard: float = 0.0  # when we last asked, by time.monotonic(), and were told that we are of the group
     committed: dict[TP, int]  # next offsets, as the coordinator has them
     excused: dict[TP, int]  # a batch that begins elsewhere even after a seek: what lay before it is gone
+    skipped: dict[TP, int]  # offsets that were gone before they were read, since the start of the process
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.delivered, self.expected, self.excused, self.committed = {}, {}, {}, {}
+        self.delivered, self.expected, self.excused, self.committed, self.skipped = {}, {}, {}, {}, {}
 
     def _new_consumer_thread(self) -> Any:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -269,6 +273,12 @@ class BatchConsumer(driver.Consumer):
             self.excused[tp] = batch.start
             await self._restart(tp, expected)
             return False
+        if 0 < expected < batch.start:  # what is gone before anything was read of it was never ours to count
+            self.skipped[tp] = self.skipped.get(tp, 0) + batch.start - expected
+            log.warning(
+                "%s/%d: offsets %d to %d were deleted before they were read, by retention or by hand",
+                tp.topic, tp.partition, expected, batch.start - 1,
+            )  # fmt: skip
         self.expected[tp] = batch.end
         return True
 

@@ -31,6 +31,7 @@ def pipeline_alerts(catalogue: Catalogue, grafana: str) -> list[Alert]:
     """What is told about molehill itself."""
     share = min(1 - s.objective for m in catalogue.moments.values() for s in m.signals.values())
     refused = f"sum by (topic, reason) (increase({REJECTED}[15m]))"
+    skipped = f"{names.SKIPPED}_total"
     mark = fingerprint(catalogue)
     return [
         _ours(
@@ -123,6 +124,20 @@ def pipeline_alerts(catalogue: Catalogue, grafana: str) -> list[Alert]:
             advice="Each dead letter says in its headers what was expected. Find the producer, mend "
             "it, and send them "
             "again with `molehill dead-letters requeue`.",
+        ),
+        _ours(
+            "MolehillEventsSkipped",
+            "ticket",
+            grafana,
+            # A counter of the process: its first sample may have it already, which no increase shows.
+            expr=f"sum by (topic) (\n  increase({skipped}[1d]) > 0\n  or\n  {skipped} > 0 unless {skipped} offset 1d\n)",
+            hold="",
+            keep="15m",
+            summary="molehill: events of {{ $labels.topic }} were deleted before they were read",
+            description="{{ $value | humanize }} offsets of {{ $labels.topic }} were gone when a worker came to them:"
+            " they are in no count. The worker's log names them.",
+            advice="Send the events again with `molehill emit` if you have them elsewhere. Keep source topics for longer"
+            " than workers may be down (retention.ms, retention.bytes).",
         ),
         _ours(
             "MolehillCatalogueChanged",

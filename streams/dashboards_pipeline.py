@@ -38,7 +38,9 @@ def pipeline(mark: str, links: Links) -> dict[str, Any]:
     ]
     made.with_panel(lines("Received = accepted + duplicates + rejected", kinds, PER_SECOND))
     reasons = f"sum by (topic, reason) (rate({names.REJECTED}_total{RATE}))"
-    made.with_panel(lines("Dead letters", [(reasons, "{{topic}} {{reason}}")], PER_SECOND))
+    skipped = f"sum by (topic) (rate({names.SKIPPED}_total{RATE}))"
+    lost = [(reasons, "{{topic}} {{reason}}"), (skipped, "{{topic}} deleted before it was read")]
+    made.with_panel(lines("Dead letters", lost, PER_SECOND))
     made.with_panel(
         lines(
             "Waiting",

@@ -227,6 +227,10 @@ def _pipeline() -> Iterator[Case]:
     yield Case("MolehillDeadLettersRising", 25, {rejected: f"0+300x{LENGTH}"}, ticket)
     yield Case("MolehillDeadLettersRising", 25, {rejected: f"300x{LENGTH}"}, [])
     yield Case("MolehillDeadLettersRising", 25, {rejected: f"0x15 {REFUSED // 2}x{LENGTH}", received: "0+1x90"}, [])
+    skipped = f"{names.SKIPPED}_total{{{PARTITION}}}"
+    yield Case("MolehillEventsSkipped", 5, {skipped: f"40x{LENGTH}"}, ticket)
+    yield Case("MolehillEventsSkipped", 5, {skipped: f"0x3 40x{LENGTH}"}, ticket)
+    yield Case("MolehillEventsSkipped", 5, {skipped: f"0x{LENGTH}"}, [])
     yield Case("MolehillCatalogueChanged", 12, {other: f"1x{LENGTH}"}, ticket)
     yield Case("MolehillCatalogueChanged", 12, {}, [])
     yield Case("MolehillSeriesRefused", 12, {refused: f"7x{LENGTH}"}, ticket)

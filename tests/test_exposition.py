@@ -26,7 +26,7 @@ from tests.test_view import health_of
 
 QUOTED = ('a"b', "back\\slash", "new\nline", "é€", "a\\nb")
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-IDLE = Operation([0] * 11, 0.0, {}, {}, {}, 0.0, {}, {}, {})
+IDLE = Operation([0] * 11, 0.0, {}, {}, {}, 0.0, {}, {}, {}, {})
 
 events = st.lists(
     st.builds(

@@ -499,6 +499,30 @@ def test_where_a_seek_does_not_help_what_lay_before_is_gone() -> None:
     assert seeks == [("t", 5)]
 
 
+@pytest.mark.parametrize(
+    ("expected", "skipped", "warned"),
+    [
+        (5, {TP("t", 0): 2}, ["t/0: offsets 5 to 6 were deleted before they were read, by retention or by hand"]),
+        (0, {}, []),  # nothing was ever read of it: a first start on a topic that is old
+        (7, {}, []),
+    ],
+)
+def test_what_was_deleted_before_it_was_read_is_counted_and_said(
+    expected: int, skipped: dict[TP, int], warned: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        consumer = await a_consumer(an_app())
+        consumer.expected = {TP("t", 0): expected}
+        for batch in (a_batch(7, 9), a_batch(7, 9)):
+            if await consumer._in_order(TP("t", 0), batch):
+                break
+        assert await consumer._in_order(TP("t", 0), a_batch(9, 12))
+        assert consumer.skipped == skipped
+
+    asyncio.run(run())
+    assert [r.getMessage() for r in caplog.records if r.name == "molehill"] == warned
+
+
 def test_a_partition_that_is_not_positioned_yet_hands_nothing_out() -> None:
     assert handed_out([("t", a_batch(0, 3)), ("log", a_batch(0, 3))], {}) == ([], [])
 
