@@ -80,22 +80,22 @@ class Molehill:
     @property
     def ready(self) -> bool:
         """Recovered and consuming."""
-        return (
-            self.loaded
-            and self.desk.loaded
-            and self.in_session
-            and all(o.recovered for o in list(self.health.owned.values()))
-        )
+        return self.serving and self.desk.loaded and all(o.recovered for o in list(self.health.owned.values()))
 
     def _owns_desk(self) -> bool:
         first = self.health.owned.get(0)
-        return self.loaded and self.in_session and first is not None and first.recovered
+        return self.serving and first is not None and first.recovered
 
     @property
     def in_session(self) -> bool:
         """Whether the group still counts us in. Out of it others may serve and write what was ours."""
         silent = time.monotonic() - self.consumer.heard
         return self.settings.embedded or bool(silent < self.settings.session_timeout_s)
+
+    @property
+    def serving(self) -> bool:
+        """Whether what is loaded is ours: to write, and to export once it is recovered."""
+        return self.loaded and self.in_session
 
     def remaining(self) -> dict[TP, int]:
         """Changelog records that the recovery still has to read; never negative."""
@@ -201,26 +201,26 @@ class Molehill:
     async def _reports(self) -> None:
         while not self.app.should_stop:
             await asyncio.sleep(REPORT_S)
-            if self.loaded and self.in_session:
+            if self.serving:
                 await self.health.report()
 
     async def _snapshots(self) -> None:
         """A task of its own: packing and acknowledging megabytes holds up no flush, frontier or commit."""
         while not self.app.should_stop:
             await asyncio.sleep(SNAPSHOTS_S)
-            if self.loaded and self.in_session:
+            if self.serving:
                 await self.health.snapshots()
 
     async def _boards(self) -> None:
         while not self.app.should_stop:
             await asyncio.sleep(BOARD_S)
-            if self.loaded and self.in_session:
+            if self.serving:
                 await self.desk.post(self.health.summaries())
 
     async def _frontiers(self) -> None:
         while not self.app.should_stop:
             await asyncio.sleep(FRONTIER_S)
-            if self.loaded and self.in_session:
+            if self.serving:
                 await self.ingest.frontier(self.progress)
                 await self._commit()
                 if self.ingest.turn % CUT_EVERY == 0:  # for one that has been loading alone

@@ -53,7 +53,7 @@ class Reading:
 def read(molehill: Molehill) -> Reading:
     """Reads the state of what this worker owns and has recovered."""
     operation = _operation(molehill)
-    if not (molehill.loaded and molehill.in_session):
+    if not molehill.serving:
         return Reading([], {}, 0, operation)
     views, refused = [], 0
     room = molehill.settings.max_series

@@ -120,6 +120,8 @@ class Pages:
         return web.Response(status=503, text="not ready: recovering\n")
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        """In pieces; cut off where what was ours when it was read may be another's already."""
+        serving = self.molehill.serving
         pieces, content_type = render(
             read(self.molehill),
             self.molehill.routes.catalogue,
@@ -136,9 +138,14 @@ class Pages:
             return response
         with contextlib.suppress(ConnectionResetError):  # the scraper's time is out
             for piece in pieces:
+                if serving and not self.molehill.serving:
+                    break
                 await response.write(squeezed.compress(piece) if squeezed else piece)
                 await asyncio.sleep(0)  # ingestion, heartbeats
-            await response.write_eof(squeezed.flush() if squeezed else b"")
+            if self.molehill.serving or not serving:
+                await response.write_eof(squeezed.flush() if squeezed else b"")
+            elif request.transport is not None:
+                request.transport.abort()  # without an end it is no scrape
         return response
 
 

@@ -1,5 +1,6 @@
 """exposition.py against prometheus_client's own objects and parsers; and /metrics as a whole."""
 
+import contextlib
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 from prometheus_client.registry import Collector
 
+from agents.app import Molehill
+from agents.health import Owned
 from agents.reading import Operation, Reading
+from agents.snapshots import Snapshots
 from agents.web import render
 from streams import names
 from streams.exposition import PART, SERIES, exposition
@@ -165,6 +169,49 @@ def test_gzip_is_for_who_asks_and_a_head_has_no_body(tmp_path: Path) -> None:
             assert head.headers["Content-Type"] == plain.headers["Content-Type"]
 
     run(asked())
+
+
+class Leaving(Molehill):
+    """A worker that has a partition, and after so many looks finds its session over."""
+
+    looks = 0
+
+    @property
+    def in_session(self) -> bool:
+        """Until then."""
+        self.looks -= 1
+        return self.looks >= 0
+
+
+@pytest.mark.parametrize(("looks", "whole"), [(1000, True), (6, False), (2, False), (0, True)])
+def test_a_worker_that_loses_its_session_while_it_is_scraped_gives_no_whole_answer(
+    looks: int, whole: bool, tmp_path: Path
+) -> None:
+    """One that has lost it before says only how it is itself."""
+
+    async def asked() -> bytes:
+        async with Port(tmp_path) as port:
+            by = routes(1, TEXT.replace("region: {limit: 4}", "region: {limit: 200}"))
+            worker = port.pages.molehill = Leaving(port.settings, by)
+            health = health_of([touchpoint(segment={"region": f"r{i}"}) for i in range(200)], (), by)
+            snapshots = Snapshots(worker.app, port.settings.snapshots, 0, port.settings.nonce)
+            worker.health.owned = {0: Owned(health, snapshots, 0)}
+            worker.health.owned[0].recovered = True
+            worker.consumer.progress = lambda tp: (None, None)  # nothing has been fetched
+            worker.loaded, worker.looks = True, looks
+            reader, writer = await port.send("GET /metrics", b"Connection: close")
+            out = b""
+            with contextlib.suppress(ConnectionResetError):
+                while some := await reader.read(1 << 16):
+                    out += some
+            writer.close()
+            return out
+
+    text = run(asked())
+    assert text.endswith(b"\r\n0\r\n\r\n") == whole
+    assert (b"molehill_build_info{" in text) == whole  # the last piece has it
+    if whole:
+        assert (b"cx_events_total{" in text) == bool(looks)
 
 
 def unchunked(body: bytes) -> bytes:
