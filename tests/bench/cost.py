@@ -3,6 +3,9 @@
 Every point starts its workers on empty topics, sends the same events, and takes CPU seconds (of all workers) and peak
 memory (of the largest) from the first event until everything is counted and judged. CPU does not depend on what else
 the machine does, which is why it is shown and not events/s.
+
+`rate` is another thing: live input, so many events a second for 95 s (`live.cost`), and CPU in per cent of a
+processor. Its memory holds the ids of these 95 s, not of an hour.
 """
 
 import random
@@ -17,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.broker import TopicSpec, ensure_topics
+from tests.bench import live
 from tests.bench.backlog import HEADERS, STAMPED, producer
 from tests.bench.measure import Process
 from tests.bench.worker import metric, worker_for
@@ -26,12 +30,13 @@ from tests.integration.kafka_server import KafkaServer, wait_until
 EVENTS = 150_000
 PER_S = 150.0  # of event time: a thousand seconds in all
 BEGIN = datetime(2025, 1, 6, tzinfo=UTC)
+RATE = "rate"
 AXES: dict[str, tuple[int, ...]] = {
     "moments": (10, 100, 1000),
     "segments": (5, 50, 500),
     "partitions": (1, 4, 16, 64),
     "workers": (1, 2, 4),
-    "events": (50_000, 150_000, 450_000),
+    RATE: (0, 1_000, 10_000, 30_000),
 }
 SIGNALS = ("outcome", "promise", "need")
 TIMEOUT_S = 300.0
@@ -87,12 +92,13 @@ class Cost:
 
     axis: str
     value: int
-    events: int
-    cpu_s_per_million: float
+    events: float  # on the axis of rates those that were really sent in a second
     rss_mb: float
-    series: int
-    scrape_s: float  # of one whole /metrics, at the end
-    changelog_bytes_per_event: float
+    cpu_s_per_million: float | None = None
+    cpu_percent: float | None = None  # of one processor; on the axis of rates
+    series: int | None = None
+    scrape_s: float | None = None  # of one whole /metrics, at the end
+    changelog_bytes_per_event: float | None = None
 
 
 def measure(kafka: KafkaServer, home: Path, axes: tuple[str, ...], console: Console) -> list[dict[str, Any]]:
@@ -101,11 +107,15 @@ def measure(kafka: KafkaServer, home: Path, axes: tuple[str, ...], console: Cons
     for axis in axes:
         for value in AXES[axis]:
             with console.status(f"{axis} = {value:,}"):
-                out.append(_cost(kafka, home, axis, value))
-            c = out[-1]
-            figures = f"{c.cpu_s_per_million:6.1f} CPU-s/million {c.rss_mb:6.0f} MB {c.series:7,} series"
-            console.print(f"{axis:10}{value:>8,}  {figures}", highlight=False)
+                out.append(_rate(kafka, home, value) if axis == RATE else _cost(kafka, home, axis, value))
+            cells = zip(COLUMNS, _cells(asdict(out[-1])), strict=True)
+            console.print(", ".join(f"{name} {cell}" for name, cell in cells if cell), highlight=False)
     return [asdict(c) for c in out]
+
+
+def _rate(kafka: KafkaServer, home: Path, rate: int) -> Cost:
+    found = live.cost(kafka, home, rate)
+    return Cost(RATE, rate, found.rate, found.rss_mb or 0.0, cpu_percent=found.cpu_percent)
 
 
 def _cost(kafka: KafkaServer, home: Path, axis: str, value: int) -> Cost:
@@ -132,7 +142,9 @@ def _cost(kafka: KafkaServer, home: Path, axis: str, value: int) -> Cost:
         written = sum(
             metric(w, "molehill_written_bytes_total").get("molehill_written_bytes_total", 0) for w in workers
         )
-        return Cost(axis, value, point.events, cpu / point.events * 1e6, rss, series, scrape, written / point.events)
+        return Cost(
+            axis, value, point.events, rss, cpu / point.events * 1e6, None, series, scrape, written / point.events
+        )  # fmt: skip
     finally:
         for worker in workers:
             worker.kill()
@@ -169,14 +181,28 @@ def _send(kafka: KafkaServer, topic: str, point: Point) -> None:
     client.flush()
 
 
+COLUMNS = {
+    "axis": ("axis", ""),
+    "value": ("value", ","),
+    "events": ("events", ",.0f"),
+    "CPU-s / million": ("cpu_s_per_million", ".1f"),
+    "CPU %": ("cpu_percent", ".1f"),
+    "RSS MB": ("rss_mb", ".0f"),
+    "series": ("series", ","),
+    "scrape s": ("scrape_s", ".2f"),
+    "changelog bytes / event": ("changelog_bytes_per_event", ".0f"),
+}
+
+
+def _cells(c: dict[str, Any]) -> list[str]:
+    return ["" if c[figure] is None else format(c[figure], spec) for figure, spec in COLUMNS.values()]
+
+
 def table(costs: list[dict[str, Any]]) -> Table:
     """For the terminal."""
     out = Table(title="How cost grows")
-    for name in ("axis", "value", "CPU-s / million", "RSS MB", "series", "scrape s", "changelog bytes / event"):
+    for name in COLUMNS:
         out.add_column(name, justify="left" if name == "axis" else "right")
     for c in costs:
-        out.add_row(
-            c["axis"], f"{c['value']:,}", f"{c['cpu_s_per_million']:.1f}", f"{c['rss_mb']:.0f}", f"{c['series']:,}",
-            f"{c['scrape_s']:.2f}", f"{c['changelog_bytes_per_event']:.0f}",
-        )  # fmt: skip
+        out.add_row(*_cells(c))
     return out

@@ -29,7 +29,8 @@ RECENT = 1_000  # a duplicate repeats one of so many events: about 6 s of event 
 JITTER_MS = 20_000  # events come up to so much out of order
 BEGIN = datetime(2025, 1, 6, tzinfo=UTC)  # fixed, for determinism; the past, as a backlog is
 MOMENTS = ("browse", "search", "checkout", "payment", "dispatch", "delivery", "support", "returns")
-DIMENSIONS = {
+Dimensions = dict[str, tuple[str, ...]]
+DIMENSIONS: Dimensions = {
     "region": ("north", "south", "east", "west", "overseas"),
     "plan": ("free", "pro", "team"),
     "channel": ("web", "ios", "android", "phone"),
@@ -40,14 +41,21 @@ _MOMENT = """\
     tier: important
     signals: {{outcome: {{objective: 95%}}, promise: {{objective: 90%}}, need: {{objective: 90%}}}}
 """
-DENSE_CATALOGUE = """\
+_DENSE = """\
 apiVersion: molehill/v1
 kind: Catalogue
 metadata: {name: dense}
 segments:
-""" + "".join(f"  {k}: {{values: [{', '.join(v)}]}}\n" for k, v in DIMENSIONS.items())
-DENSE_CATALOGUE += "moments:\n" + "".join(_MOMENT.format(name=m) for m in MOMENTS)
-CATALOGUES = {"sparse": SPARSE_CATALOGUE, "dense": DENSE_CATALOGUE}
+"""
+
+
+def dense_catalogue(dimensions: Dimensions) -> str:
+    """The moments of the dense load, by these dimensions."""
+    segments = "".join(f"  {k}: {{values: [{', '.join(v)}]}}\n" for k, v in dimensions.items())
+    return f"{_DENSE}{segments}moments:\n" + "".join(_MOMENT.format(name=m) for m in MOMENTS)
+
+
+CATALOGUES = {"sparse": SPARSE_CATALOGUE, "dense": dense_catalogue(DIMENSIONS)}
 DEFAULT_EVENTS = {"sparse": FLIGHTS_EVENTS, "dense": 300_000}
 
 # First come by identity; a repeat has the same values. Dimensions become series by unpivoting their keys.
@@ -169,10 +177,10 @@ def dense(events: int, seed: int = SEED) -> Iterator[bytes]:
         yield line
 
 
-def touchpoint(chance: random.Random, at: datetime) -> bytes:
+def touchpoint(chance: random.Random, at: datetime, dimensions: Dimensions = DIMENSIONS) -> bytes:
     """One event of the dense load, some 400 bytes."""
     pick = chance.random
-    segment = ",".join(f'"{k}":"{v[int(pick() ** 2 * len(v))]}"' for k, v in DIMENSIONS.items())
+    segment = ",".join(f'"{k}":"{v[int(pick() ** 2 * len(v))]}"' for k, v in dimensions.items())
     promised = at + timedelta(milliseconds=int(pick() * 60_000) - 4_000)
     customer = f"c{int(pick() * 50_000):05d}"
     outcome = "ok" if pick() < 0.95 else "failed"
