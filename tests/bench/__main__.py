@@ -4,6 +4,7 @@ Every round drains every load with every variant, so that whatever else the mach
 Trust ratios and CPU seconds more than events/s: on a shared machine the broker and the variant compete.
 """
 
+import functools
 import os
 import shutil
 import sys
@@ -19,11 +20,13 @@ from tests.bench import cost, live, peer, plot, recovery, scale, soak, worker
 from tests.bench.backlog import fill
 from tests.bench.loads import DEFAULT_EVENTS, FLIGHTS, Load, make
 from tests.bench.measure import Run, machine, share
-from tests.bench.report import hops, summary, table
+from tests.bench.quota import QuotaError, group
+from tests.bench.report import bars, bars_table, hops, summary, table
 from tests.integration.kafka_server import KafkaServer, kafka_jars
 
 LOADS = ("sparse", "dense")
-VARIANTS = ("molehill", "moles", "bare", "quix", "kafka-streams", "faust")
+OURS = ("molehill", "molehill-2", "moles")
+VARIANTS = (*OURS, "bare", "quix", "kafka-streams", "faust")
 FEWER = {"faust": 10_000}  # events, for a peer that is slower by orders of magnitude
 POM = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
 console = Console(width=150 if not sys.stdout.isatty() else None)
@@ -54,7 +57,9 @@ class Bench:
         home = self.home / app
         with console.status(f"round {number}: {variant} drains {load.events:,} {load.name} events"):
             try:
-                if variant in ("molehill", "moles"):  # peers judge nothing, so that is measured apart
+                if variant == "molehill-2":  # two workers, for peers that use more than one processor
+                    run = scale.drain(self.kafka, load, 2, app, home)
+                elif variant in ("molehill", "moles"):  # peers judge nothing, so that is measured apart
                     run = worker.drain(self.kafka, load, app, home, variant == "moles", self.alone)
                 else:
                     run = peer.drain(variant, self.kafka, load, app, home, self.alone)
@@ -66,7 +71,7 @@ class Bench:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def chosen(only: tuple[str, ...], alone: bool) -> tuple[list[str], list[str]]:
     """Loads and variants; a kind of which none is named is there whole."""
     names = {x for part in only for x in part.replace(",", " ").split()}
     if unknown := names - {*LOADS, *VARIANTS}:
@@ -76,7 +81,10 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
     if "sparse" in loads and not FLIGHTS.exists():
         console.print(f"sparse is skipped: {FLIGHTS} is missing")
         loads.remove("sparse")
-    for variant in [v for v in variants if v not in ("molehill", "moles")]:
+    if alone and "molehill-2" in variants:
+        console.print("molehill-2 is skipped: --alone gives it one processor")
+        variants.remove("molehill-2")
+    for variant in [v for v in variants if v not in OURS]:
         if why := peer.missing(variant):
             console.print(f"{variant} is skipped: {why}", markup=False)
             variants.remove(variant)
@@ -85,7 +93,11 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 @click.command()
 @click.argument("what", type=click.Choice(["drain", "recovery", "scale", "soak"]), default="drain")
-@click.option("--records", default=1_000_000, show_default=True, help="recovery: of the long history.")
+@click.option("--records", default=1_000_000, show_default=True, help="recovery: of the long history's journal.")
+@click.option("--judging", is_flag=True, help="recovery: moles are judged, as a worker does unless told otherwise.")
+@click.option(
+    "--quota", type=click.FloatRange(min=0.1), help="scale: so much of a processor for each worker (cgroups)."
+)
 @click.option("--minutes", default=30, show_default=True, help="soak: how long, at 1,000 events/s.")
 @click.option("--rounds", default=3, show_default=True, help="Drains of each load by each variant.")
 @click.option("--events", type=int, help="Of each load. [default: sparse 214,927 (the file), dense 300,000]")
@@ -93,6 +105,9 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON file with every run.")
 @click.option("--idle", is_flag=True, help="Instead: CPU of a worker with no input, and at 1,000 events/s.")
 @click.option("--latency", type=int, metavar="RATE", help="Instead: produce-to-/metrics at RATE events/s.")
+@click.option(
+    "--scrape", is_flag=True, help="Instead: the same at 10,000 events/s and 50,000 samples, scraped or not."
+)
 @click.option(
     "--cost",
     "cost_axes",
@@ -103,8 +118,9 @@ def chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @click.option("--alone", is_flag=True, help="drain: a processor for the variant alone, the broker has the others.")
 @click.option("--keep", is_flag=True, help="Keep the broker's directory, for a look at its logs.")
 def main(
-    what: str, records: int, minutes: int, rounds: int, events: int | None, only: tuple[str, ...], out: Path | None,
-    idle: bool, latency: int | None, cost_axes: tuple[str, ...], alone: bool, keep: bool,
+    what: str, records: int, judging: bool, quota: float | None, minutes: int, rounds: int, events: int | None,
+    only: tuple[str, ...], out: Path | None, idle: bool, latency: int | None, scrape: bool,
+    cost_axes: tuple[str, ...], alone: bool, keep: bool,
 ) -> None:  # fmt: skip
     """Measures molehill on a real Kafka; exits with 1 where a verified total is wrong.
 
@@ -112,6 +128,8 @@ def main(
     and consuming again. `scale`: two workers against one. `soak`: whether memory stays where it is.
     Example: python -m tests.bench recovery --records 1000000
     """
+    if quota is not None:
+        _check_quota(quota)
     result: dict[str, Any] = {"machine": machine()}
     home = Path(tempfile.mkdtemp(prefix="molehill-bench-"))
     kafka = KafkaServer(kafka_jars(POM), home)
@@ -122,7 +140,8 @@ def main(
     wrong = False
     try:
         if what == "recovery":
-            result["recovery"] = recovery.measure(kafka, home, records, lambda f: console.print(f, highlight=False))
+            told: Any = functools.partial(console.print, highlight=False)
+            result["recovery"] = recovery.measure(kafka, home, records, judging, told)
             console.print(recovery.table(result["recovery"]))
             wrong = not all(f["exact"] for f in result["recovery"])
         elif what == "soak":
@@ -130,7 +149,7 @@ def main(
             console.print(soak.line(result["soak"]), highlight=False)
         elif what == "scale":
             load = make("dense", events or DEFAULT_EVENTS["dense"], home)
-            result["scale"] = scale.measure(kafka, home, load, rounds, console)
+            result["scale"] = scale.measure(kafka, home, load, rounds, quota, console)
             console.print(scale.table(result["scale"]))
             wrong = any(f["wrong"] for f in result["scale"])
         elif cost_axes:
@@ -139,15 +158,16 @@ def main(
             console.print(cost.table(result["cost"]))
             if out is not None:
                 plot.draw(result["cost"], out.with_suffix(".svg"))
-        elif idle or latency is not None:
-            result["live"] = live.measure(kafka, home, idle, latency)
+        elif idle or scrape or latency is not None:
+            result["live"] = live.measure(kafka, home, idle, latency, scrape)
             console.print(live.table(result["live"]))
         else:
             bench = Bench(kafka, home, alone)
-            _drain_all(bench, *chosen(only), rounds, events)
+            _drain_all(bench, *chosen(only, alone), rounds, events)
             entries = summary([r for r in bench.runs if r.wall_s])
             result |= {"summary": entries, "runs": [r.as_json() for r in bench.runs]}
-            console.print(table(entries), hops(entries))
+            result["bars"] = bars(entries)
+            console.print(table(entries), hops(entries), bars_table(result["bars"]))
             wrong = any(r.wrong for r in bench.runs)
     finally:
         kafka.close()
@@ -158,6 +178,14 @@ def main(
         out.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     console.print(f"{result['machine']}", highlight=False, markup=False)
     sys.exit(1 if wrong else 0)
+
+
+def _check_quota(share: float) -> None:
+    try:
+        with group("try", share):
+            pass
+    except QuotaError as e:
+        raise click.ClickException(str(e)) from None
 
 
 def _drain_all(bench: Bench, loads: list[str], variants: list[str], rounds: int, events: int | None) -> None:

@@ -1,12 +1,70 @@
-"""Medians and ranges of the runs, as a table for people and as JSON for programs."""
+"""Medians and ranges of the runs, and the bars that they reach: tables for people, JSON for programs."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 
 from tests.bench.measure import Run
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What issue 4 asks for: a figure of a variant, over that of a peer."""
+
+    load: str
+    variant: str
+    peer: str
+    figure: str
+    ratio: float
+
+    @property
+    def at_least(self) -> bool:
+        """Whether more is better."""
+        return self.figure == "events_per_s"
+
+
+BARS: Final = (
+    *(
+        Bar(load, variant, peer, "events_per_s", 4.0)
+        for load in ("sparse", "dense")
+        for variant, peer in (
+            ("molehill", "quix"), ("molehill", "kafka-streams"), ("molehill-2", "kafka-streams"),
+        )
+    ),
+    Bar("dense", "molehill", "bare", "cpu_s_per_million", 1.5),
+    Bar("sparse", "moles", "bare", "cpu_s_per_million", 2.0),
+)  # fmt: skip
+
+
+def bars(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the bars whose two variants were measured, on equally many events, and whether each is reached."""
+    found = {(e["load"], e["events"], e["variant"]): e for e in entries}
+    out = []
+    for bar in BARS:
+        for (load, events, variant), e in found.items():
+            peer = found.get((load, events, bar.peer))
+            if (load, variant) == (bar.load, bar.variant) and peer is not None:
+                ratio = e[bar.figure] / peer[bar.figure]
+                reached = ratio >= bar.ratio if bar.at_least else ratio <= bar.ratio
+                verified = e["verified"] and peer["verified"]
+                name = "events/s" if bar.at_least else "CPU-s / million"
+                what = f"{load}: {variant} over {bar.peer}, {name}"
+                wanted = f"{'≥' if bar.at_least else '≤'} {bar.ratio:g}"
+                out.append({"bar": what, "wanted": wanted, "measured": ratio, "reached": reached and verified})
+    return out
+
+
+def bars_table(found: list[dict[str, Any]]) -> Table:
+    """For the terminal."""
+    out = Table(title="Bars")
+    for name in ("bar", "wanted", "measured", "reached"):
+        out.add_column(name, justify="left" if name == "bar" else "right")
+    for f in found:
+        out.add_row(f["bar"], f["wanted"], f"{f['measured']:.2f}", "yes" if f["reached"] else "[bold red]NO")
+    return out
 
 
 def grouped(runs: Iterable[Run]) -> dict[tuple[str, int], dict[str, list[Run]]]:
