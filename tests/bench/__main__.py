@@ -167,7 +167,7 @@ def main(
             entries = summary([r for r in bench.runs if r.wall_s])
             result |= {"summary": entries, "runs": [r.as_json() for r in bench.runs]}
             result["bars"] = bars(entries)
-            console.print(table(entries), hops(entries), bars_table(result["bars"]))
+            console.print(table(entries), hops(entries), *([bars_table(result["bars"])] if result["bars"] else []))
             wrong = any(r.wrong for r in bench.runs)
     finally:
         kafka.close()
