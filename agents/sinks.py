@@ -87,18 +87,7 @@ class Outbox:
 
     async def _acknowledged(self, to: str, key: bytes | None, value: bytes | None, headers: Iterable[Header]) -> None:
         self.written.add(to, key, value)
-        if key is None and value is None:
-            await self._bare(to, list(headers))
-        else:
-            await (await self.app.producer.send(to, key, value, None, None, list(headers)))
-
-    async def _bare(self, to: str, headers: list[Header]) -> None:
-        """A record without key and value: `send` of aiokafka wants one of them, Kafka and a batch do not."""
-        producer = self.app.producer._ensure_producer()
-        batch = producer.create_batch()
-        batch.append(timestamp=None, key=None, value=None, headers=headers)
-        batch.close()
-        await (await producer.send_batch(batch, to, partition=min(await producer.partitions_for(to))))
+        await (await self.app.producer.send(to, key, value, None, None, list(headers)))
 
     async def settled(self) -> None:
         """Returns when the broker has acknowledged everything; raises what it refused."""

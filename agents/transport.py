@@ -2,14 +2,15 @@
 
 One Faust event for each fetched batch of a partition: `event.value` is the list of aiokafka's records. Groups,
 assignment, recovery and commits stay Faust's. Each override names the defect that it is for, and the public thread
-about it where there is one. They rely on the internals of faust-streaming 0.15.3 and aiokafka 0.14.0, which is why
-both are pinned; tests/test_overrides.py fails where a later one has changed what they rely on.
+about it where there is one. They rely on the internals of faust-streaming 0.15.3, of mode 0.7.1 that its services are
+made of, and of aiokafka 0.14.0, which is why these are pinned; tests/test_overrides.py fails where a later one has
+changed what they rely on.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import faust
@@ -119,7 +120,8 @@ class BatchThread(driver.AIOKafkaConsumerThread):
         """As upstream, but an aborted transaction's records are not read.
 
         Faust reads committed records only with `processing_guarantee="exactly_once"`, which loses events of its own
-        (github.com/robinhood/faust/issues/340), and has no setting for it (no thread found).
+        (github.com/robinhood/faust/issues/340) and doubles others (github.com/faust-streaming/faust/issues/517), and
+        has no setting for it (no thread found about that).
         """
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
@@ -345,7 +347,8 @@ class BatchConsumer(driver.Consumer):
 
         The position is where the next batch to be handed out begins: aiokafka's own is past records that have been
         fetched and still linger, which are lag. Upstream's `highwater` is a lookup that fails for a partition that
-        has just gone, and counts records of open transactions that `read_committed` cannot read (no thread found).
+        has just gone (as seeks and commits did: github.com/faust-streaming/faust/issues/54 and 94), and counts
+        records of open transactions that `read_committed` cannot read (no thread found about that).
         """
         consumer: Any = self._thread._consumer
         assignment = consumer._subscription.subscription and consumer._subscription.subscription.assignment
@@ -356,7 +359,40 @@ class BatchConsumer(driver.Consumer):
         return self.expected.get(tp), min(ends, default=None)
 
 
+class BatchProducer(driver.Producer):
+    """Sends any record that a log can hold."""
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: Any,
+        *,
+        transactional_id: str | None = None,
+    ) -> Awaitable[Any]:
+        """As upstream, and a record may have neither key nor value: such a one is sent as a batch of its own.
+
+        aiokafka's `send` asserts that it has one of them. Kafka asks for none, so that what is refused may lack
+        both. (No thread found for aiokafka.)
+        """
+        if key is not None or value is not None:
+            return await super().send(
+                topic, key, value, partition, timestamp, headers, transactional_id=transactional_id
+            )
+        producer = self._ensure_producer()
+        batch = producer.create_batch()
+        batch.append(timestamp=None, key=None, value=None, headers=headers or [])
+        batch.close()
+        if partition is None:
+            partition = min(await producer.partitions_for(topic))
+        return cast(Awaitable[Any], await producer.send_batch(batch, topic, partition=partition))
+
+
 class BatchTransport(driver.Transport):
     """The transport of a molehill worker."""
 
     Consumer = BatchConsumer
+    Producer = BatchProducer

@@ -11,6 +11,7 @@ import inspect
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -22,24 +23,39 @@ from aiokafka.consumer.group_coordinator import BaseCoordinator, CoordinatorGrou
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import CorruptRecordException, GroupAuthorizationFailedError, UnknownTopicOrPartitionError
+from aiokafka.producer import AIOKafkaProducer
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition
 from faust.app.base import App
 from faust.stores.memory import Store
+from faust.streams import Stream
 from faust.tables.recovery import Recovery
+from faust.transport.base import Transport
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from hypothesis import given
 from hypothesis import strategies as st
+from mode.services import Service
+from mode.supervisors import CrashingSupervisor
+from mode.threads import MethodQueue, QueueServiceThread
+from mode.utils.queues import FlowControlEvent, ThrowableQueue
 from yarl import URL
 
 from agents import transport
 from agents.store import RowStore, row_table
-from agents.transport import Batch, BatchConsumer, BatchCoordinator, BatchSchema, BatchThread, BatchTransport
+from agents.transport import (
+    Batch,
+    BatchConsumer,
+    BatchCoordinator,
+    BatchProducer,
+    BatchSchema,
+    BatchThread,
+    BatchTransport,
+)
 
 # The first 16 hexadecimal digits of the SHA-256 of a function's source. One that differs has been changed upstream:
 # read it, see whether our override still holds, and only then write the new one here.
@@ -79,6 +95,25 @@ SOURCES: dict[Any, str] = {
     Recovery._slurp_changelogs.fun: "7825c7e50f766d5a",
     Recovery.on_recovery_completed: "6ef567acf072e46d",
     Recovery.active_remaining: "0dcc38568ad5018b",
+    Recovery._resume_streams: "d986a6710c1aca98",
+    Recovery.flush_buffers: "6fa9c17f1071018c",
+    Stream._py_aiter: "3a48ee257a65435b",
+    Stream._c_aiter: "fa44582a5882e9df",
+    Transport.create_producer: "2de47ba78c944b4a",
+    driver.Producer.send: "0b5bd08f52e5e2a9",
+    driver.Producer._ensure_producer: "5592a4bbdf251325",
+    AIOKafkaProducer.send: "08ce81263f439838",
+    AIOKafkaProducer.create_batch: "c4efda4bb7a09741",
+    AIOKafkaProducer.send_batch: "bf42b0f0c5c0646d",
+    Service.add_future: "515996de67f8a056",
+    Service._execute_task: "2a976a30f01cbbef",
+    CrashingSupervisor._contribute_to_service: "02faf60d8b7faf3e",
+    CrashingSupervisor.wakeup: "4200e8caee844e5a",
+    QueueServiceThread.call_thread: "479edda75b54734b",
+    MethodQueue.call: "57bd4157ba4e349f",
+    MethodQueue._process_enqueued: "d88a086d148c8012",
+    FlowControlEvent.clear: "dda5e40d80288a8f",
+    ThrowableQueue.clear: "d18f09e451acf62e",
     App._on_partitions_revoked: "d5c895bbe57dc73a",
     App._on_partitions_assigned: "de932b7927db85b3",
 }
@@ -90,12 +125,19 @@ def test_what_an_override_copies_or_hooks_into_is_as_it_was_read(function: Any) 
     assert found == SOURCES[function], f"{function.__qualname__} has changed upstream"
 
 
+def test_the_compiled_stream_is_as_it_was_read() -> None:
+    """It passes over what an agent's queue still holds of an assignment before, as `_py_aiter` does."""
+    source = (Path(faust.__file__).parent / "_cython" / "streams.pyx").read_bytes()
+    assert hashlib.sha256(source).hexdigest()[:16] == "0041622f4a251188"
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
         (BatchCoordinator, GroupCoordinator),
         (BatchThread, Thread),
         (BatchConsumer, driver.Consumer),
+        (BatchProducer, driver.Producer),
         (BatchSchema, faust.Schema),
         (RowStore, Store),
     ],
@@ -625,6 +667,63 @@ def test_only_our_consumer_leaves_out_what_was_aborted(thread: Any, level: str) 
         found._closed = True
         assert found._isolation_level == level
         assert found._group_instance_id == "one"
+
+    asyncio.run(run())
+
+
+# The producer
+
+
+class Partitioned(AIOKafkaProducer):
+    """The producer, but for the network: it knows two partitions, and batches are noted."""
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        """Two."""
+        return {0, 1}
+
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
+        """Notes it."""
+        self.batch, self.to = batch, (topic, partition)
+        return asyncio.ensure_future(asyncio.sleep(0, "acknowledged"))
+
+
+def test_a_record_without_key_and_value_is_sent_though_aiokafka_refuses_it() -> None:
+    async def run() -> None:
+        app = an_app()
+        app.transport = BatchTransport([URL("kafka://127.0.0.1:9")], app)
+        ours: Any = app.producer
+        assert type(ours) is BatchProducer
+        theirs = ours._producer = Partitioned(bootstrap_servers="127.0.0.1:9")
+        with pytest.raises(AssertionError, match="key or value"):
+            await theirs.send("t")
+        assert await (await ours.send("t", None, None, None, None, [("why", b"not")])) == "acknowledged"
+        assert theirs.to == ("t", 0)
+        theirs.batch._set_producer_state(-1, -1, -1)
+        records: Any = MemoryRecords(bytes(theirs.batch._build()))
+        [record] = records.next_batch()
+        assert (record.key, record.value, record.headers) == (None, None, [("why", b"not")])
+        theirs._closed = True  # nothing to close: it was never started
+
+    asyncio.run(run())
+
+
+# Tasks
+
+
+def test_what_a_task_raises_ends_the_app() -> None:
+    """The stages' tasks raise, and do no more about it."""
+
+    async def run() -> None:
+        app = an_app()
+
+        @app.task
+        async def broken() -> None:
+            raise ValueError("planted")
+
+        await app.on_started_init_extra_tasks()
+        await app.wait_until_stopped()
+        assert app.crashed
+        assert isinstance(app.crash_reason, ValueError)
 
     asyncio.run(run())
 
