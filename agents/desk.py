@@ -131,9 +131,6 @@ class DeskStage:
             except KafkaError as e:
                 log.warning("the desk's log cannot be read (%s); trying again", type(e).__name__)
                 await asyncio.sleep(RETRY_S)
-            except Exception as e:  # Faust only logs what a task raises
-                await self.app.crash(e)
-                raise
             finally:
                 await consumer.stop()
 
