@@ -41,20 +41,29 @@ class RowStore(memory.Store[Any, Any]):
                     rows[record.key] = record.value
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Keeps the rows: `take` is what empties them. (Stock: drops keys of partitions that are not active.)"""
+        """Keeps the rows: `take` is what empties them.
+
+        Stock drops the keys of partitions that are not active, one by one
+        (github.com/faust-streaming/faust/pull/199). Ours are by partition, and gone when they are taken.
+        """
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Begins anew: whatever was read for the assignment before is read again."""
+        """Begins anew: whatever was read for the assignment before is read again.
+
+        Stock keeps it, and applies to it what was still on its way when a partition went: one that goes and comes
+        back is neither old nor new (its recovery used to hang: github.com/robinhood/faust/pull/542).
+        """
         self.rows.clear()
 
     def persisted_offset(self, tp: TP) -> int:
         """Nothing is kept from one recovery to the next, -1.
 
         Stock recovery goes on from the offset that it had reached before a rebalance, even where that offset was
-        noted after the rows were given up: what lies before is then missing, silently. (No thread found; Faust's
-        own source notes beside `_slurp_changelogs` that events of lost partitions are applied there.)
+        noted after the rows were given up: what lies before is then missing, silently. (No thread found about just
+        that; in github.com/faust-streaming/faust/issues/158 such an offset lies beyond the log, and Faust's own
+        source notes beside `_slurp_changelogs` that events of lost partitions are applied there.)
         """
         return -1
 
