@@ -38,9 +38,14 @@ class Clock:
             progress = Progress(mark, progress.idle)
         self.sources[source] = progress
 
+    @property
+    def complete(self) -> bool:
+        """Whether every source has been heard of."""
+        return len(self.sources) >= self.expected
+
     def advance(self, wall: int | None = None) -> int:
         """The clock after the reports so far; `wall` in microseconds where a report carried it."""
-        if len(self.sources) < self.expected:
+        if not self.complete:
             return self.now
         active = [p.watermark for p in self.sources.values() if not p.idle]
         if active:

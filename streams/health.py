@@ -170,9 +170,12 @@ class Health:
 
     @property
     def whole(self) -> bool:
-        """Whether every source that has events has told everything since this reader began to read."""
+        """Whether every source that has events has told everything since this reader began to read.
+
+        Which have some is not known before every source was heard of: a log that is cut short may begin after that.
+        """
         having = [s for s, p in self.clock.sources.items() if p.watermark is not None]
-        return all(s in self.sources and self.sources[s].whole for s in having)
+        return self.clock.complete and all(s in self.sources and self.sources[s].whole for s in having)
 
     def _advance(self, wall: int | None = None) -> None:
         self.windows.advance(self.clock.advance(wall))

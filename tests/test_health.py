@@ -123,6 +123,8 @@ def test_what_a_log_has_lost_after_a_snapshot_is_counted_once_every_source_has_t
         health.restore(folded(ROUTES, log[:known], 4, partition).snapshot())
         for offset in range(begin, len(log)):
             health.apply(offset, log[offset])
+        marks = [(topic, n, owner.tally.watermark, False) for (topic, n), owner in p.owners.items()]
+        health.apply(len(log), encode(Frontier("w", 0, marks)))
         assert health.whole
         assert totals_of([health]) == totals_of([folded(ROUTES, logs[partition], 4, partition)])
 
@@ -137,6 +139,17 @@ def test_a_reader_that_was_not_told_everything_by_every_source_knows_it() -> Non
         health.apply(offset, message)
     assert health.whole
     assert totals_of([health]) == {GOOD: 1}
+
+
+def test_a_reader_knows_that_it_was_told_everything_once_it_has_heard_of_every_source() -> None:
+    """The log is cut; what one worker says comes before the other worker's first word."""
+    tally = Tally(*T0, ONE)
+    tally.run(records([touchpoint("1")]), 10**18)
+    tally.whole = True
+    health = folded(ONE, [m for _, m in tally.flush("f0", snapshot=False).messages], expected=2)
+    assert not health.whole
+    health.apply(health.offset + 1, encode(Frontier("w2", 0, [(names.FEEDBACK, 0, None, True)])))
+    assert health.whole
 
 
 @settings(max_examples=40)
