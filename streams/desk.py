@@ -100,6 +100,7 @@ class Desk:
             if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
             return
+        again = _again(life, f.at)
         if f.event == "harm":
             life.harmed = f.at
         life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
@@ -109,12 +110,13 @@ class Desk:
         elif "up" not in states:
             self._move(life, "ease", f.at, "recovering", before)
         else:
-            self._move(life, "harm", f.at, "relapsed" if life.state == "recovering" else "updated", before)
+            told: Told = "relapsed" if life.state == "recovering" else "updated"
+            self._move(life, "harm", f.at, told, before, notify=again)
 
     def _up(self, f: Finding) -> None:
         for life in sorted(self.state.lives.values(), key=lambda x: (x.segment != names.ALL, -x.popped, x.id)):
             if life.state != "whacked" and self._same_cause(f, life):
-                before = self._mole(life)
+                before, again = self._mole(life), _again(life, f.at)
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
                 life.harmed = f.at
@@ -125,7 +127,7 @@ class Desk:
                 if graver and life.state == "snoozed":
                     self._move(life, "wake", f.at, "woken", notify=True)
                 else:
-                    self._move(life, "harm", f.at, told, None if graver else before, notify=graver)
+                    self._move(life, "harm", f.at, told, None if graver else before, notify=graver or again)
                 return
         name = f.case if f.event == "up" else mole_id(f.moment, f.signal, f.kind, f.at)
         self._pop(f, self._earlier(f), name)
@@ -268,6 +270,11 @@ class Desk:
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
         self.state = msgspec.msgpack.decode(blob, type=Desked)
+
+
+def _again(life: Life, at: int) -> bool:
+    """Whether harm at `at` is an outage of its own to whoever was told that the mole recovers: it had settled."""
+    return life.state == "recovering" and at - life.harmed > blame.SETTLE_S
 
 
 def _carries(segment: str, contributors: Sequence[Contributor], excess: float) -> bool:

@@ -154,7 +154,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     event: Told
     at: int  # unix seconds of event time
     mole: Mole
-    notify: bool  # whether somebody is to be told by the mole's tier: once a mole, and again when it returns
+    notify: bool  # whether somebody is to be told by the mole's tier: once a mole, and again when the harm returns
     by: str = ""
 
 

@@ -112,6 +112,21 @@ def test_one_mole_rings_once_through_its_whole_life() -> None:
     assert last.whacked is not None
 
 
+@pytest.mark.parametrize(("hours", "notify"), [(6, False), (10, True)])
+@pytest.mark.parametrize("again", ["the same case", "another one of the mole"])
+def test_harm_long_after_a_recovering_mole_has_settled_rings_again(hours: int, notify: bool, again: str) -> None:
+    text = "journeys:\n  buy: {route: [browse, pay], goal: pay, abandon_after: 1d}\nmoments:\n  pay:"
+    desk = Desk(catalogue(journey=("moments:\n  pay:", text)))
+    f = finding()
+    desk.advance(T, [f])
+    desk.advance(T + HOUR_S, [later(f, T + HOUR_S, "ease")])
+    at = T + hours * HOUR_S
+    harm = later(f, at, "harm") if again == "the same case" else other(at, first_harm=T + 5 * HOUR_S)
+    (step,) = desk.advance(at, [harm])
+    assert (step.event, step.notify, step.mole.id, step.mole.repop_of) == ("relapsed", notify, f.case, None)
+    assert [t.notify for t in desk.advance(at + HOUR_S, [later(harm, at + HOUR_S, "harm", bad=99)])] in ([], [False])
+
+
 def test_what_returns_within_a_day_is_the_same_mole_and_rings_again() -> None:
     desk = Desk(catalogue())
     f = finding()
