@@ -130,14 +130,15 @@ def pipeline_alerts(catalogue: Catalogue, grafana: str) -> list[Alert]:
             "ticket",
             grafana,
             # A counter of the process: its first sample may have it already, which no increase shows.
-            expr=f"sum by (topic) (\n  increase({skipped}[1d]) > 0\n  or\n  {skipped} > 0 unless {skipped} offset 1d\n)",
+            expr=f"sum by (topic) (\n  increase({skipped}[1d]) > 0\n  or\n"
+            f"  {skipped} > 0 unless {skipped} offset 1d\n)",
             hold="",
             keep="15m",
             summary="molehill: events of {{ $labels.topic }} were deleted before they were read",
             description="{{ $value | humanize }} offsets of {{ $labels.topic }} were gone when a worker came to them:"
             " they are in no count. The worker's log names them.",
-            advice="Send the events again with `molehill emit` if you have them elsewhere. Keep source topics for longer"
-            " than workers may be down (retention.ms, retention.bytes).",
+            advice="Send the events again with `molehill emit` if you have them elsewhere. Keep source topics for"
+            " longer than workers may be down (retention.ms, retention.bytes).",
         ),
         _ours(
             "MolehillCatalogueChanged",

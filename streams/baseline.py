@@ -17,7 +17,7 @@ from streams import names
 from streams.intervals import Floats
 from streams.limits import WILDEST
 from streams.past import Rows, rows
-from streams.series import DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
+from streams.series import DAY_S, HOUR_S, HOURS, WEEK_HOURS, Series
 from streams.windows import Mask
 
 SHRINK: Final = 10.0
@@ -88,7 +88,6 @@ class Group(msgspec.Struct):
     objective: float
     share: float  # of the moment's false moles that its signal may make: 1 / number of signals
     period: float = 30 * DAY_S  # of the budget, in seconds
-    memory: int = MEMORY_S  # see `evidence.allow`
     series: dict[str, Series] = {}
     past: Rows = msgspec.field(default_factory=lambda: rows(0))  # [series.row]; may have rows to spare
     wide: dict[str, Wide] = {}

@@ -155,15 +155,19 @@ class Judge:
         state, group = self.state, self.state.groups[s.signal]
         if s.alone and s.segment == names.COMPANY:
             return  # what the firm believes hurts nobody
-        if s.case:
-            case = state.cases[s.case]
-            if s.segment == case.segment:
-                self._again(case, at)
+        case = state.cases.get(s.case)
+        if case is not None and s.segment == case.segment:
+            self._again(case, at)
+        if case is not None and (s.segment != names.ALL or case.segment == names.ALL):
             return
         k = evidence.strongest(group, s)
         if k < 0:
             return
         onset, n, bad = s.starts[k], s.seen[k], s.bads[k]
+        if case is not None:
+            if not blame.wider(group, onset, self._side(case)):
+                return
+            del case.members[s.signal][s.segment]  # it has outgrown the segment's case
         case_ = self._one_of(group, s, onset, at)
         if case_ is not None:
             self._join(case_, s, onset, at)
@@ -217,7 +221,8 @@ class Judge:
         hurting = [
             c
             for c in cases
-            if blame.fresh(c.first_harm, at, self._memory(c)) and (not c.eased or onset - c.last <= blame.SETTLE_S)
+            if blame.fresh(c.last if c.segment == names.ALL else c.first_harm, at, self._memory(c))
+            and (not c.eased or onset - c.last <= blame.SETTLE_S)
         ]
         for case in hurting:
             if case.segment == names.ALL:
@@ -228,12 +233,14 @@ class Judge:
         return None
 
     def _memory(self, case: Case) -> int:
-        return self.state.groups[case.signal].memory
+        return self.state.groups[case.signal].series[case.segment].memory
 
     def _side(self, case: Case) -> list[str]:
-        """The case's members that are of the dimension of its segment."""
-        mine = blame.dimension(case.segment)
-        return sorted({x for some in case.members.values() for x in some if blame.dimension(x) == mine})
+        """The case's members that are of the dimension of its segment, and began when it did: who followed later shows
+        how wide it has grown."""
+        mine, late = blame.dimension(case.segment), case.first_harm + blame.TOGETHER_S
+        members = [x for some in case.members.values() for x in some.items()]
+        return sorted({x for x, onset in members if blame.dimension(x) == mine and onset <= late})
 
     def _tell(self, case: Case, event: str, at: int) -> None:
         group = self.state.groups[case.signal]
@@ -271,11 +278,11 @@ class Judge:
         groups = [self.state.groups[signal] for signal in sorted(case.members)]
         worst = max(groups, key=lambda g: g.all.since(case.first_harm)[1])
         alarms = [
-            (group, name, max(onset, at - group.memory))
+            (group, name, max(onset, at - group.series[name].memory))
             for group in groups
             for name, onset in case.members[group.signal].items()
         ]
-        return blame.blame(worst, max(case.first_harm, at - worst.memory), alarms)
+        return blame.blame(worst, max(case.first_harm, at - self._memory(case)), alarms)
 
     # Time
 

@@ -45,8 +45,7 @@ def daily(group: Group, s: Series) -> float:
 
 def allow(group: Group) -> None:
     """Shares out the accepted false moles: half to silence, of the rest half to `all` and half to its segments, each
-    signal alike. And how long evidence lasts: a quiet moment is judged on its last events, as many as the objective
-    allows ten bad ones of (an error of a third), however long they took, within a budget period.
+    signal alike.
 
     All segments of a dimension together see the moment's bad events once, so dimensions count, and not segments. The
     ratios are not counted: they see the same events, and all together they raise hardly more false alarms than the
@@ -56,12 +55,17 @@ def allow(group: Group) -> None:
     mean = (b + FIRST) / (n + FIRST / (1 - group.objective))
     seen = daily(group, group.all)
     group.prior = 1 / max(float(group.past["cv"][0]), STEADY) ** 2
-    wanted = SHRINK / (1 - group.objective) / seen * DAY_S
-    longest = max(min(group.period, LONGEST_S), MEMORY_S)
-    group.memory = int(min(max(wanted, MEMORY_S), longest)) // STEP_S * STEP_S
     group.bad = math.log(seen * mean)
     group.allowed = math.log(group.share / (4 * QUIET_WEEKS * WEEK_DAYS))
     group.allowed_segment = group.allowed - math.log(max(len(group.dimensions), 1))
+
+
+def memory(group: Group, events: float) -> int:
+    """How long evidence lasts, in seconds, in a series of so many events a day: a quiet one is judged on its last
+    events, as many as the objective allows ten bad ones of (an error of a third), within a week."""
+    wanted = SHRINK / (1 - group.objective) / events * DAY_S
+    longest = max(min(group.period, LONGEST_S), MEMORY_S)
+    return int(min(max(wanted, MEMORY_S), longest)) // STEP_S * STEP_S
 
 
 def refresh(group: Group, s: Series, hour: int, n: int = 0) -> None:
@@ -75,10 +79,12 @@ def refresh(group: Group, s: Series, hour: int, n: int = 0) -> None:
     odds = p / (1 - p) * (1 + ORDINARY_SD * cv)
     if s.active and odds < s.odds:
         _pay(s, s.total - n - s.paid)
-    s.hour, s.p, s.cv, s.odds, s.memory = hour, p, cv, odds, group.memory
+    events = daily(group, s)
+    s.hour, s.p, s.cv, s.odds, s.memory = hour, p, cv, odds, memory(group, events)
     s.costs = costs(p, cv)
     allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
-    s.limits = limits(allowed, group.bad, p, math.sqrt(cv**2 + float(mine["doubt"])), s.costs)
+    varied = math.sqrt(cv**2 + float(mine["doubt"]))
+    s.limits = limits(allowed, group.bad, p, varied, math.log(events), odds)
 
 
 def costs(p: float, cv: float, rest: float = 1.0) -> list[float]:
@@ -120,7 +126,7 @@ def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
         cost = costs(s.p, s.cv, rest)
     owed = s.total - n - s.paid
     s.paid = s.total
-    fade = math.exp((s.weighed - start) / group.memory) if s.active else 0.0
+    fade = math.exp((s.weighed - start) / s.memory) if s.active else 0.0
     s.weighed = start
     active = alarm = False
     for k in _K:

@@ -3,15 +3,19 @@
 An alarm against p₀, a *bad* ordinary day, is much rarer on the other days. Days are taken as a gamma distribution
 about their mean share p (mean 1; variance: that of the days, and of the estimate of p). On a day of level L the log
 moment generating function of a step of the score is `g(θ) = ln(1 + pL (r^θ − 1)) − θ c`, c = ln(1 + p₀ (r − 1)).
-By Cramér and Lundberg (Asmussen and Albrecher, Ruin Probabilities, 2010, ch. IV) an excursion that begins with a bad
-event, at ln r − c, reaches h with probability `−g'(0) / g'(θ) · exp(−θ (h − ln r + c))`, where g(θ) = 0 and θ > 0:
-θ is 1 on a day of p₀, and well over it below. Where the drift is upwards (g'(0) ≥ 0) it is sure to. An alarm counts
-once a day. The limit is the least h at which the mean over days is what one accepts; and no more than Ville's
-inequality asks were every day one of p₀.
+Two upper bounds of how often an excursion, which begins with a bad event at ln r − c, gets h beyond that; an alarm
+counts once a day. The limit is the least h at which the lower one is what one accepts.
+
+Where a day is long: on a day that drifts downwards it does with probability `−g'(0) / g'(θ) · exp(−θ h)`, where
+g(θ) = 0 and θ > 0 (Cramér and Lundberg; Asmussen and Albrecher, Ruin Probabilities, 2010, ch. IV).
+Where days are short levels mix: what n events gain is no more than 1 in the mean, `E exp(n g(θ)) ≤ 1`, over the days
+up to a cut, so that excursions among them get there with `exp(−θ h)` at most (Lundberg).
+A day beyond the cut, or one that drifts upwards, is rare, and has an end: the n events of one such day add
+`exp(n g(θ)⁺ − θ h)` at most, for each θ that is fair to the others (Chernoff). So in a busy moment a small ratio
+must show more than the worst day that one accepts can gather; larger ones, against which such a day falls, find harm.
 """
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -19,47 +23,53 @@ import numpy as np
 
 from streams.intervals import Floats
 from streams.series import RATIOS
+from streams.windows import Ints, Mask
 
-_Z: Final[Floats] = np.arange(-3.0, 4.6, 0.25)
+_Z: Final[Floats] = np.arange(-2.5, 4.6, 0.5)
 """Quantiles of days: one day in 300,000 is beyond the last."""
 _WEIGHTS: Final[Floats] = np.exp(-_Z * _Z / 2) / np.exp(-_Z * _Z / 2).sum()
-_NEWTON: Final = 12  # steps; quadratic near the root, which is reached from one side
-_HALVES: Final = 30  # of at most 30 nats: to a millionth
+_NEWTON: Final = 8  # steps; quadratic near the root, which is reached from one side
+_DAYS: Final[Ints] = np.arange(len(_Z))
+_CUTS: Final[Ints] = np.searchsorted(_Z, (1.5, 2.5, 3.5, 4.5))  # beyond them a day in 25, 250, 6,000, none
+_HIGHEST: Final = 512.0  # nats; what needs more is not looked for
+_HALVES: Final = 10  # of their logarithm: to 0.6 %
+_TILTS: Final[Floats] = np.geomspace(0.02, 10.0, 32)  # θ: any one bounds, the best one well
+_LN: Final[Floats] = np.log(RATIOS)[:, None]
+_TILTED: Final[Floats] = np.expm1(_LN * _TILTS)[:, :, None]
+_LEAST: Final = 1e-9
+_EACH: Final[Ints] = np.arange(len(RATIOS))[:, None]
+_HUGE: Final = 50.0  # nats: more than 1 is all that is asked
 _FINE: Final = 4.0
 """Limits are looked up by rounded arguments, so that thousands of series have few of them: to quarters of
-a nat (shares to halves, p₀ beyond them to eighths) …"""
+a nat (what begins and shares to halves, events to whole ones, p₀ beyond shares to quarters) …"""
 _FINE_CV: Final = 10.0
 """… and tenths of variation."""
 WILDEST: Final = 2.0
 """More variation than this is not believed: the approximation of the gamma ends there, and with it what days say."""
 
 
-def limits(accepted: float, bad: float, p: float, cv: float, costs: Sequence[float]) -> list[float]:
+def limits(accepted: float, bad: float, p: float, cv: float, events: float, null: float) -> list[float]:
     """The limit of each ratio.
 
-    accepted: logarithm of the false alarms a day that one accepts. bad: logarithm of the bad events of a mean day.
-    p: mean bad share. cv: variation of days, doubt about p included. costs: what an event costs, by ratio.
+    accepted: logarithm of the false alarms a day that one accepts. bad: logarithm of the bad events of a mean day, of
+    which each may begin an excursion. p: mean bad share. cv: variation of days, doubt about p included. events:
+    logarithm of the series' events a day. null: odds of p₀.
     """
-    rare, many = math.floor(accepted * _FINE), math.ceil(bad * _FINE)
-    odds, days = round(math.log(p / (1 - p)) * 2), math.ceil(min(cv, WILDEST) * _FINE_CV)
-    found = []
-    for r, cost in zip(RATIOS, costs, strict=True):
-        null = math.expm1(cost) / (r - 1)
-        worse = math.log(null / (1 - null) * (1 - p) / p)
-        found.append(_looked_up(r, rare, many, odds, days, round(worse * 2 * _FINE)))
-    return found
+    odds, days = math.log(p / (1 - p)), math.ceil(min(cv, WILDEST) * _FINE_CV)
+    worse = round((math.log(null) - odds) * _FINE)
+    return _looked_up(
+        math.floor(accepted * _FINE), math.ceil(bad * 2), round(odds * 2), days, math.ceil(events), worse
+    )
 
 
 @lru_cache(maxsize=65_536)
-def _looked_up(r: float, accepted: int, bad: int, odds: int, cv: int, worse: int) -> float:
+def _looked_up(accepted: int, bad: int, odds: int, cv: int, events: int, worse: int) -> list[float]:
     days = levels(cv / _FINE_CV)
     mean = math.exp(odds / 2)
-    null = mean * math.exp(worse / (2 * _FINE))
+    null = mean * math.exp(worse / _FINE)
     p, p0 = mean / (1 + mean), null / (1 + null)
-    shares = np.minimum(p * days, 0.99)
-    return _limit(
-        math.exp(accepted / _FINE), days * math.exp(bad / _FINE), shares, p0 / p, r, math.log1p(p0 * (r - 1))
-    )
+    shares = np.clip(p * days, _LEAST, 0.99)
+    return _limits(math.exp(accepted / _FINE), days * math.exp(bad / 2), shares, math.exp(events), p0)
 
 
 def levels(cv: float) -> Floats:
@@ -69,26 +79,55 @@ def levels(cv: float) -> Floats:
     return found
 
 
-def _limit(accepted: float, bad: Floats, shares: Floats, worse: float, r: float, cost: float) -> float:
-    ln = math.log(r)
-    some = shares > 0
-    q, bad, weights = shares[some], bad[some], _WEIGHTS[some]
-    drift = q * ln - cost
-    down = drift < 0
-    theta = np.zeros_like(q)
-    theta[down] = -np.log(q[down]) / (ln - cost)  # right of the root; g is convex, so Newton's steps stay there
-    slope = np.ones_like(q)
-    for _ in range(_NEWTON):
-        others = (1 - q) * np.exp(-theta * ln)
-        slope = ln * q / (q + others) - cost
-        theta = np.where(down, theta - (theta * (ln - cost) + np.log(q + others)) / np.where(down, slope, 1.0), 0.0)
-    reach = bad * np.where(down, np.minimum(-drift / np.where(down, slope, 1.0), 1.0), 1.0)
-    low = begin = ln - cost
-    high = begin + math.log(max(float(np.sum(bad * weights)) * worse / accepted, 1.0))
+def _limits(accepted: float, starts: Floats, q: Floats, events: float, p0: float) -> list[float]:
+    """Axes: ratio, θ or cut, day."""
+    begun = _WEIGHTS * starts
+    most, costs = float(begun.sum()), np.log1p(p0 * np.expm1(_LN))
+    down = q * _LN < costs
+    theta, reach = _ruin(q, costs, down)
+    long = np.count_nonzero(down, axis=1, keepdims=True) - 1  # what begins on days up to it ends on days like it
+    cuts = np.concatenate((np.broadcast_to(_CUTS, (len(_LN), len(_CUTS))), np.maximum(long, 0)), axis=1)
+    grows = events * (np.log1p(_TILTED * q) - (_TILTS * costs)[:, :, None])
+    tilts, rates = _fair(grows, cuts)
+    gained = np.maximum(grows, 0.0)
+    beyond, unfair = cuts[:, :, None] < _DAYS, (rates == 0.0)[:, :, None]
+    low = np.ones((len(_LN), 1))  # beyond where an excursion begins
+    high = low * _HIGHEST
     for _ in range(_HALVES):
-        h = (low + high) / 2
-        if float(np.sum(weights * np.minimum(reach * np.exp(-theta * (h - begin)), 1.0))) > accepted:
-            low = h
-        else:
-            high = h
-    return high
+        h = np.sqrt(low * high)
+        least = np.minimum.accumulate(gained - (_TILTS * h)[:, :, None], axis=1)
+        least = np.where(unfair, 0.0, least[_EACH, tilts])
+        wild = (np.minimum(begun * np.exp(np.minimum(least, _HUGE)), _WEIGHTS) * beyond).sum(axis=2)
+        mixed = (wild + most * np.exp(-rates * h))[:, :-1].min(axis=1)
+        ever = (np.minimum(begun * reach * np.exp(-theta * h), _WEIGHTS) * down).sum(axis=1)
+        lasting = np.where(long[:, 0] < 0, 1.0, ever + wild[:, -1])
+        seldom = (np.minimum(lasting, mixed) <= accepted)[:, None]
+        low, high = np.where(seldom, low, h), np.where(seldom, h, high)
+    found: list[float] = (_LN - costs + high)[:, 0].tolist()
+    return found
+
+
+def _ruin(q: Floats, costs: Floats, down: Mask) -> tuple[Floats, Floats]:
+    """Root and factor of Cramér and Lundberg [ratio, day]; 0 and 1 where a day drifts upwards."""
+    theta = np.where(
+        down, -np.log(q) / (_LN - costs), 0.0
+    )  # right of the root; g is convex: Newton's steps stay there
+    for _ in range(_NEWTON):
+        others = (1 - q) * np.exp(-theta * _LN)
+        slope = np.where(down, _LN * q / (q + others) - costs, 1.0)
+        theta = np.where(down, theta - (theta * (_LN - costs) + np.log(q + others)) / slope, 0.0)
+    return theta, np.where(down, np.minimum((costs - q * _LN) / slope, 1.0), 1.0)
+
+
+def _fair(grows: Floats, cuts: Ints) -> tuple[Ints, Floats]:
+    """Of the days up to each cut: the last tilt at which they gain no more than 1 in the mean, and the root; 0 where
+    it is below all tilts. A chord lies above the curve, so the true root is no less. [ratio, cut]"""
+    mean = np.cumsum(_WEIGHTS * np.exp(np.minimum(grows, _HUGE)), axis=2)
+    mean = np.take_along_axis(mean, cuts[:, None, :], axis=2)
+    last = np.minimum((mean <= 1.0).sum(axis=1) - 1, _TILTS.size - 2)
+    at = np.maximum(last, 0)
+    columns = np.arange(cuts.shape[1])
+    here, there = (mean[_EACH, x, columns] for x in (at, at + 1))
+    between = np.clip((1.0 - here) / np.maximum(there - here, _LEAST), 0.0, 1.0)
+    low, high = _TILTS[at], _TILTS[at + 1]
+    return at, np.where(last < 0, 0.0, low + between * (high - low))

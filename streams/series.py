@@ -22,8 +22,9 @@ HOUR_BLOCKS: Final = HOUR_S // BLOCK_S
 DAY_BLOCKS: Final = DAY_S // BLOCK_S
 MEMORY_S: Final = 3 * DAY_S
 """The longest burn window (3 d): older evidence fades with this time constant, but for quiet moments."""
-LONGEST_S: Final = 30 * DAY_S
-"""What no evidence outlasts, however quiet the moment and long the budget period."""
+LONGEST_S: Final = 7 * DAY_S
+"""What no evidence outlasts, however quiet the series: the shortest span that has every kind of day in it. (With 30 d
+cases of a few events stay open for weeks, and others hide in them.)"""
 FINE_S: Final = 6 * HOUR_S
 """The long window of the second burn pair: so long the onset of a case is known to the block."""
 HOURS: Final = 24

@@ -16,7 +16,7 @@ from streams.baseline import Group
 from streams.burn import PAIRS, capped, factor
 from streams.detect import FORMAT, Count, Judge
 from streams.moles import Finding, stamp
-from streams.series import DAY_S, HOUR_S, RATIOS
+from streams.series import DAY_S, HOUR_S, MEMORY_S, RATIOS
 from tests.core import catalogue
 
 T = 1_700_006_400  # a Wednesday midnight
@@ -105,6 +105,42 @@ def test_a_segment_that_was_quiet_for_hours_is_no_part_of_what_is_counted_since(
     s = one.state.groups["outcome"].series["plan=pro"]
     assert s.since(s.last)[0] > 0
     assert s.since(s.last + 2 * HOUR_S) == (0, 0)
+
+
+def test_a_long_outage_of_a_whole_moment_is_one_mole() -> None:
+    found = run(shop(35, per_hour=10, harm=(21 * DAY, 31 * DAY, "all", 0.3)))
+    assert [f.segment for f in ups(found)] == ["all"]
+
+
+def test_what_grows_wider_than_a_segments_mole_is_a_mole_of_the_whole() -> None:
+    first = shop(23, harm=(21 * DAY, 22 * DAY, "plan=pro", 0.4))
+    later = shop(23, harm=(21 * DAY + 6 * HOUR_S, 22 * DAY, "all", 0.4))
+    cut = T + 21 * DAY + 6 * HOUR_S
+    steps = [x for x in first if x[0] <= cut] + [x for x in later if x[0] > cut]
+    assert [f.segment for f in ups(run(steps))] == ["plan=pro", "all"]
+
+
+def test_a_harm_that_is_slow_to_show_does_not_become_the_ordinary_while_it_is_suspected() -> None:
+    one = judge()
+    run(shop(21, per_hour=1, seed=3, harm=(14 * DAY, 21 * DAY, "all", 0.02)), one)
+    group = one.state.groups["outcome"]
+    s = group.all
+    before = group.wide["all"].whole[0]
+    s.active, s.scores[0], s.starts[0] = True, 0.6 * s.limits[0], T + 19 * DAY
+    s.scores[1:], s.case = [0.0] * (len(RATIOS) - 1), ""
+    one.step(T + 22 * DAY + 10, [])
+    assert group.wide["all"].whole[0] <= before, "only faded, nothing learnt"
+
+
+def test_a_quiet_segment_of_a_busy_moment_is_judged_on_its_own_last_events() -> None:
+    group = Group("outcome", 0.9, 1.0)
+    busy, quiet = group.add("all"), group.add("plan=pro")
+    days = [(busy, 5000.0), (quiet, 20.0)]
+    for s, volume in days:
+        s.born = 1
+        group.past["days"][s.row], group.past["volume"][s.row] = 10, 10 * volume
+        evidence.refresh(group, s, 0)
+    assert (busy.memory, quiet.memory) == (MEMORY_S, 5 * DAY)
 
 
 def test_a_failing_segment_under_a_fine_average_is_named() -> None:
@@ -214,7 +250,7 @@ def test_a_score_is_the_best_of_all_beginnings(steps: list[tuple[int, int, int]]
         evidence.weigh(group, s, at, good + bad, bad)
         for k, r in enumerate(RATIOS):
             sums = [
-                sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / group.memory) for t, n, b in seen[i:])
+                sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / s.memory) for t, n, b in seen[i:])
                 for i in range(len(seen))
             ]
             best = max(0.0, *sums)
