@@ -2,9 +2,9 @@
 
 A case that comes up while a mole of a related moment (`related`) is not yet over is of the same cause (`blame` says
 why), unless it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says
-that they are related share a cause only in the same segment at the same time. A mole has the tier of the gravest
-moment that it hurts: where a game-over moment joins a ticket's mole, that is a page; it joins one that began within
-the hour, and has a mole of its own otherwise.
+that they are related share a cause only in the same segment at the same time, or where they fall silent at the same
+time: a dead source. A mole has the tier of the gravest moment that it hurts: where a game-over moment joins a ticket's
+mole, that is a page; it joins one that began within the hour, and has a mole of its own otherwise.
 """
 
 from collections.abc import Sequence
@@ -166,8 +166,11 @@ class Desk:
             return False  # it began when that one had settled
         if self._graver(f, life) and f.first_harm - life.first_harm > blame.TOGETHER_S:
             return False  # a page is not to be found in an old ticket
+        together = f.segment == life.segment and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
+        if together and life.kind == f.kind == "silence":
+            return True  # moments that fall silent at once have a source in common
         if not any(self._related(f.moment, m) for m in life.moments):
-            return f.segment == life.segment != names.ALL and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
+            return together and f.segment != names.ALL
         if not blame.fresh(life.first_harm, f.at):
             return False
         if f.segment == names.ALL != life.segment:

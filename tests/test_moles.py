@@ -226,6 +226,23 @@ def test_the_same_segment_at_the_same_time_in_two_moments_is_one_mole() -> None:
     assert (linked.event, linked.mole.linked, linked.notify) == ("updated", ("browse",), False)
 
 
+@pytest.mark.parametrize("segment", ["all", "region=eu"])
+@pytest.mark.parametrize(("apart", "event"), [(HOUR_S, "updated"), (HOUR_S + 1, "popped")])
+def test_moments_that_fall_silent_together_have_one_dead_source(apart: int, event: str, segment: str) -> None:
+    desk = Desk(catalogue())
+    gone: dict[str, Any] = {"kind": "silence", "segment": segment, "cause": "stopped", "contributors": ()}
+    desk.advance(T, [finding(**gone)])
+    (step,) = desk.advance(T + apart, [finding(T + apart, moment="browse", **gone)])
+    assert (step.event, step.notify) == (event, event == "popped")
+    assert ("browse" in step.mole.linked) == (event == "updated")
+
+
+def test_a_silence_at_the_time_of_failures_elsewhere_is_its_own() -> None:
+    desk = Desk(catalogue())
+    desk.advance(T, [finding()])
+    assert told(desk.advance(T + 60, [other(T + 60, kind="silence")])) == ["popped"]
+
+
 def joined(desk: Desk, at: int) -> Finding:
     """A case of `pay` (game over) that is part of a mole of `browse` (tolerable)."""
     desk.advance(T, [finding(T, moment="browse", segment="region=eu", contributors=())])
