@@ -3,8 +3,8 @@
 A case that comes up while a mole of a related moment (`related`) is not yet over is of the same cause (`blame` says
 why), unless it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says
 that they are related share a cause only in the same segment at the same time, or where they fall silent at the same
-time: a dead source. A mole has the tier of the gravest moment that it hurts: where a game-over moment joins a ticket's
-mole, that is a page; it joins one that began within the hour, and has a mole of its own otherwise.
+time (a dead source). A mole has the tier of the gravest moment that it hurts: where a game-over moment joins a
+ticket's mole, that is a page; it joins one that began within the hour, and has a mole of its own otherwise.
 """
 
 from collections.abc import Sequence
