@@ -51,7 +51,7 @@ def explain(
         return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{also}."
     share = bad / total if total else 0.0
     named = [c for c in contributors if c.segment != segment][:NAMED]
-    who = ", most of it in " + " and ".join(c.segment for c in named) if named else ""
+    who = f", {_in(named, (bad - expected) / 2)}" if named else ""
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
     burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed" if not ended else "it is over"
     spent = f", {budget:.1%} of the period's budget is gone" if budget >= 0.001 else ""
@@ -59,6 +59,13 @@ def explain(
         f"{where}: {bad:,} of {total:,} customers {HAPPENED.get(signal, 'were hurt')} {since} ({share:.0%}, "
         f"surely {low:.0%} or more, where {usual} would be ordinary){who}; {burns}{spent}{also}."
     )
+
+
+def _in(named: list[Contributor], half: float) -> str:
+    """Whether one of them has half of the excess is worth a word; otherwise their own figures say how bad it is."""
+    if max(c.excess for c in named) >= half:
+        return "most of it in " + " and ".join(c.segment for c in named)
+    return "worst in " + " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named)
 
 
 def _time(at: int) -> str:

@@ -1,0 +1,31 @@
+"""The sentence for three in the morning says what the figures say, and no more."""
+
+from typing import Any
+
+import pytest
+
+from streams.desk import Desk
+from streams.moles import Contributor
+from tests.core import catalogue
+from tests.test_moles import T, finding
+
+
+def sentence(**changes: Any) -> str:
+    (popped,) = Desk(catalogue()).advance(T, [finding(**changes)])
+    return popped.mole.explain
+
+
+@pytest.mark.parametrize(
+    ("excess", "who"),
+    [
+        ([15.0, 3.0], "most of it in plan=pro and region=eu"),
+        ([3.0, 15.0], "most of it in plan=pro and region=eu"),
+        ([14.9, 14.8], "worst in plan=pro (19 of 1,074) and region=eu (18 of 30)"),
+        ([9.0], "worst in plan=pro (19 of 1,074)"),
+    ],
+    ids=["the first has half", "the second has half", "neither has half", "one with less than half"],
+)
+def test_most_of_it_is_where_half_of_the_excess_is(excess: list[float], who: str) -> None:
+    some = [Contributor("plan=pro", 19, 1074, 0), Contributor("region=eu", 18, 30, 0)]
+    named = tuple(Contributor(c.segment, c.bad, c.total, e) for c, e in zip(some, excess, strict=False))
+    assert f", {who};" in sentence(bad=34, total=2000, expected=4.0, contributors=named)
