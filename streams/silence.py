@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from streams import names
-from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, Group, faded
+from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, SHRINK, Group, faded
 from streams.evidence import QUIET_WEEKS
 from streams.intervals import Floats
 from streams.past import Rows
@@ -69,14 +69,22 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
 
 
 def _profile(group: Group) -> None:
+    """What each hour of the week expects: its own ← the hour of the day, as far as that weekday has any. A weekday on
+    which nothing ever came is closed."""
     by_day = [0.0] * HOURS
     for hour in range(HOURS):
         seen = sum(group.weeks[hour::HOURS])
         by_day[hour] = sum(group.volumes[hour::HOURS]) / seen if seen else 0.0
-    rates = [(group.volumes[h] + by_day[h % HOURS]) / (group.weeks[h] + 1) for h in range(WEEK_HOURS)]
+    days = range(0, WEEK_HOURS, HOURS)
+    came = [sum(group.volumes[d : d + HOURS]) for d in days]
+    open_ = [(n + SHRINK) / (group.weeks[d] * sum(by_day) + SHRINK) for n, d in zip(came, days, strict=True)]
+    rates = [
+        (group.volumes[h] + by_day[h % HOURS] * min(open_[h // HOURS], 1.0)) / (group.weeks[h] + 1)
+        for h in range(WEEK_HOURS)
+    ]
     floor = IDLE * sum(rates) / WEEK_HOURS
     group.rates = rates
-    group.busy = [r >= floor and r > 0 for r in rates]
+    group.busy = [r >= floor and came[h // HOURS] > 0 for h, r in enumerate(rates)]
     group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
 
 
@@ -113,7 +121,8 @@ def most(group: Group, s: Series, at: int) -> float:
     growth = float(group.past["growth"][s.row]) / HOUR_S
     n = s.total - s.heard
     if n:
-        last = min(max(s.last, s.quiet_at), at)
+        heard = s.last if s.last % HOUR_S else s.last + HOUR_S  # whole hours or dates: the hour has said what it has
+        last = min(max(heard, s.quiet_at), at)
         if s.quiet + growth * (last - s.quiet_at) <= n * _LN:
             s.quiet, s.quiet_since = 0.0, last
         else:

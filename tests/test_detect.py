@@ -207,6 +207,17 @@ def test_a_silent_night_is_idle_not_silent() -> None:
     assert run(shop(18, silent=(16 * DAY, 16 * DAY + 6 * HOUR_S))) == []
 
 
+def test_a_closed_weekend_is_no_silence_from_the_third_week_on() -> None:
+    steps = [x for x in shop(24, per_hour=20) if (x[0] - T) // DAY % 7 < 5]
+    assert run(steps, end=T + 24 * DAY) == []
+
+
+def test_events_that_have_a_date_and_no_time_are_not_missed_for_the_rest_of_the_day() -> None:
+    steps: Steps = [(T + day * DAY + 10, [("all", "outcome", 21 + day % 4, 0)]) for day in range(60)]
+    assert run(steps) == []
+    assert [f.kind for f in run(steps, end=T + 64 * DAY)] == ["silence"], "but nobody came for four days then"
+
+
 def test_without_two_weeks_of_past_nobody_is_missed() -> None:
     assert run(shop(12, silent=(9 * DAY, 11 * DAY))) == []
 
