@@ -29,6 +29,7 @@ def explain(
     signal: str,
     kind: str,
     first_harm: int,
+    harmed: int,
     ended: int | None,
     bad: int,
     total: int,
@@ -40,30 +41,36 @@ def explain(
     contributors: tuple[Contributor, ...],
     linked: tuple[str, ...],
 ) -> str:
-    """The sentence; `low` is the least bad share that the evidence supports, `budget` a share of the period's."""
+    """The sentence; `low` is the least bad share that the evidence supports, `budget` a share of the period's.
+
+    `harmed` is when harm was last told, at most an hour before the last of it; `ended` when a person or the evidence
+    closed the mole, the latter long after.
+    """
     declared = catalogue.moments.get(moment)
     title = declared.title if declared else moment
     where = f"{title} ({moment})" if segment == names.ALL else f"{title} ({moment}, {segment})"
-    since = f"since {moment_of(first_harm):%H:%M UTC on %d %b}" + (f" until {_time(ended)}" if ended else "")
-    also = f"; {', '.join(linked)} {'is' if len(linked) == 1 else 'are'} hurt too" if linked else ""
+    since = f"since {_time(first_harm)}"
+    end = f"; {', '.join(linked)} {'is' if len(linked) == 1 else 'are'} hurt too" if linked else ""
+    end += f"; closed at {_time(ended)}." if ended else "."
     if kind == "silence":
         came = "nothing came" if cause == "stopped" else f"only {total:,} came"
-        return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{also}."
+        return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{end}"
     share = bad / total if total else 0.0
     named = [c for c in contributors if c.segment != segment][:NAMED]
     who = f", {_in(named, (bad - expected) / 2)}" if named else ""
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
-    burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed" if not ended else "it is over"
+    burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed"
+    now = f"harm was last told at {_time(harmed)}" if ended else burns
     spent = f", {budget:.1%} of the period's budget is gone" if budget >= 0.001 else ""
     return (
         f"{where}: {bad:,} of {total:,} customers {HAPPENED.get(signal, 'were hurt')} {since} ({share:.0%}, "
-        f"surely {low:.0%} or more, where {usual} would be ordinary){who}; {burns}{spent}{also}."
+        f"surely {low:.0%} or more, where {usual} would be ordinary){who}; {now}{spent}{end}"
     )
 
 
 def _in(named: list[Contributor], half: float) -> str:
     """Whether one of them has half of the excess is worth a word; otherwise their own figures say how bad it is."""
-    if max(c.excess for c in named) >= half:
+    if max(c.excess for c in named) >= half > 0:
         return "most of it in " + " and ".join(c.segment for c in named)
     return "worst in " + " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named)
 

@@ -78,7 +78,7 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
         contributors=tuple(_own(c, f) for c in f.contributors),
         linked=linked,
         explain=explain(
-            catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.whacked,
+            catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.harmed, life.whacked,
             f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
             f.contributors, linked,
         ),

@@ -7,7 +7,7 @@ import pytest
 from streams.desk import Desk
 from streams.moles import Contributor
 from tests.core import catalogue
-from tests.test_moles import T, finding
+from tests.test_moles import HOUR_S, T, finding, later
 
 
 def sentence(**changes: Any) -> str:
@@ -29,3 +29,20 @@ def test_most_of_it_is_where_half_of_the_excess_is(excess: list[float], who: str
     some = [Contributor("plan=pro", 19, 1074, 0), Contributor("region=eu", 18, 30, 0)]
     named = tuple(Contributor(c.segment, c.bad, c.total, e) for c, e in zip(some, excess, strict=False))
     assert f", {who};" in sentence(bad=34, total=2000, expected=4.0, contributors=named)
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("burn", "; harm was last told at 20:20 UTC on 16 Apr"),
+        ("silence", " events were expected"),
+    ],
+)
+def test_an_ended_mole_says_when_harm_was_last_told_and_when_it_was_closed(kind: str, end: str) -> None:
+    desk, f = Desk(catalogue()), finding(kind=kind)
+    desk.advance(T, [f])
+    desk.advance(T + 2 * HOUR_S, [later(f, T + 2 * HOUR_S, "harm")])
+    (closed,) = desk.advance(T + 21 * HOUR_S, [later(f, T + 21 * HOUR_S, "over")])
+    assert end in closed.mole.explain
+    assert closed.mole.explain.endswith("; closed at 15:20 UTC on 17 Apr.")
+    assert "until" not in closed.mole.explain
