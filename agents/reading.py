@@ -57,12 +57,14 @@ def read(molehill: Molehill) -> Reading:
         return Reading([], {}, 0, operation)
     views, refused = [], 0
     room = molehill.settings.max_series
-    for owned in molehill.health.owned.values():
-        if owned.recovered:
-            shown = owned.viewer.view(room)
-            refused += shown.refused
-            room -= len(shown.series)
-            views.append(shown)
+    mine = [o.viewer for o in molehill.health.owned.values() if o.recovered]
+    wholes = sum(viewer.wholes for viewer in mine)
+    for viewer in mine:
+        wholes -= viewer.wholes
+        shown = viewer.view(room - wholes)  # segments of the first do not crowd out the moments of the next
+        refused += shown.refused
+        room -= len(shown.series)
+        views.append(shown)
     sources = {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()}
     moles = _moles(molehill.desk.fold) if molehill.desk.serving else None
     through = [o.health.judging.through for o in molehill.health.owned.values() if o.recovered]

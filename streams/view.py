@@ -153,6 +153,12 @@ class Viewer:
             mine.lanes.append([-1] * len(ANSWERED))
         mine.lanes[row][part] = lane
 
+    @property
+    def wholes(self) -> int:
+        """Series of whole moments: who shares a limit with others leaves them room for theirs."""
+        self._follow()
+        return sum(segment == names.ALL for _, segment, _ in self._series)
+
     def view(self, limit: int | None = None) -> View:
         """The present state of what the catalogue of now gives this partition to own.
 

@@ -21,6 +21,7 @@ def test_series_over_the_limit_are_refused_visibly_and_counted_all_the_same(
         want = expected(truth)
         shown = {k: v for k, v in got.items() if k.startswith("cx_events_total")}
         assert len(shown) == 2 * LIMIT  # good and bad
+        assert all("segment=all" in k.replace('"', "") for k in shown), "of whichever partition"
         assert shown == {k: want.get(k, 0) for k in shown}
         quick = limited.worker.quick("molehill_series", "molehill_series_refused")
         assert quick[SERIES] == LIMIT
