@@ -83,7 +83,7 @@ _MOLE: Final[Json] = {
     "burn_rate_low": 7.5,
     "contributors": [{"segment": "plan=pro", "bad": 130, "total": 160, "excess": 127.0}],
     "linked": [],
-    "explain": "212 of 265 payments failed since 09:10; plan=pro carries most of it.",
+    "explain": "Pay for the order (checkout-payment): customers failed or gave up 212 of 265 times since 09:10 UTC.",
     "runbook": "https://example.com/runbooks/checkout-payment",
 }
 

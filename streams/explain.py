@@ -6,7 +6,7 @@ from streams import names
 from streams.catalogue import Catalogue
 from streams.moles import Contributor, moment_of
 
-HAPPENED: Final = {
+HAPPENED: Final = {  # to customers, so many times: one of them may have many events
     "outcome": "failed or gave up",
     "need": "did not get what they came for",
     "wait": "waited too long",
@@ -63,7 +63,7 @@ def explain(
     now = f"harm was last told at {_time(harmed)}" if ended else burns
     spent = f", {budget:.1%} of the period's budget is gone" if budget >= 0.001 else ""
     return (
-        f"{where}: {bad:,} of {total:,} customers {HAPPENED.get(signal, 'were hurt')} {since} ({share:.0%}, "
+        f"{where}: customers {HAPPENED.get(signal, 'were hurt')} {bad:,} of {total:,} times {since} ({share:.0%}, "
         f"surely {low:.0%} or more, where {usual} would be ordinary){who}; {now}{spent}{end}"
     )
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from streams.catalogue import DISCOVERED_SIGNALS
 from streams.desk import Desk
+from streams.explain import HAPPENED
 from streams.moles import Contributor
 from tests.core import catalogue
 from tests.test_moles import HOUR_S, T, finding, later
@@ -13,6 +15,11 @@ from tests.test_moles import HOUR_S, T, finding, later
 def sentence(**changes: Any) -> str:
     (popped,) = Desk(catalogue()).advance(T, [finding(**changes)])
     return popped.mole.explain
+
+
+@pytest.mark.parametrize("signal", [*DISCOVERED_SIGNALS, "wait", "duration"])
+def test_what_is_counted_are_events_of_which_a_customer_may_have_many(signal: str) -> None:
+    assert f"Pay (pay): customers {HAPPENED[signal]} 12 of 40 times since 18:10 UTC" in sentence(signal=signal)
 
 
 @pytest.mark.parametrize(
