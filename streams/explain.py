@@ -41,7 +41,8 @@ def explain(
     contributors: tuple[Contributor, ...],
     linked: tuple[str, ...],
 ) -> str:
-    """The sentence; `low` is the least bad share that the evidence supports, `budget` a share of the period's.
+    """The sentence; `low` is the least bad share that the evidence supports, `budget` a share of the
+    segment's own for the period.
 
     `harmed` is when harm was last told, at most an hour before the last of it; `ended` when a person or the evidence
     closed the mole, the latter long after.
@@ -61,7 +62,8 @@ def explain(
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
     burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed"
     now = f"harm was last told at {_time(harmed)}" if ended else burns
-    spent = f", {budget:.1%} of the period's budget is gone" if budget >= 0.001 else ""
+    whose = "the" if segment == names.ALL else f"{segment}'s"
+    spent = f", {budget:.1%} of {whose} budget for the period is gone" if budget >= 0.001 else ""
     return (
         f"{where}: customers {HAPPENED.get(signal, 'were hurt')} {bad:,} of {total:,} times {since} ({share:.0%}, "
         f"surely {low:.0%} or more, where {usual} would be ordinary){who}; {now}{spent}{end}"

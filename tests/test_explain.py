@@ -53,3 +53,8 @@ def test_an_ended_mole_says_when_harm_was_last_told_and_when_it_was_closed(kind:
     assert end in closed.mole.explain
     assert closed.mole.explain.endswith("; closed at 15:20 UTC on 17 Apr.")
     assert "until" not in closed.mole.explain
+
+
+@pytest.mark.parametrize(("segment", "whose"), [("all", "the"), ("plan=pro", "plan=pro's")])
+def test_a_budget_is_said_to_be_whose_it_is(segment: str, whose: str) -> None:
+    assert f", 144.0% of {whose} budget for the period is gone." in sentence(segment=segment, budget=1.44)
