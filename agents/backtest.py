@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import itertools
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from agents import settings
 from agents.files import read_catalogue, read_lines, size_of
 from streams.backtest import BATCH, Backtest
 from streams.errors import SettingsError
-from streams.moles import Mole
+from streams.moles import Mole, Transition
 from streams.stock import Verdict, against
 
 HOUR_S = 3600
@@ -43,23 +44,26 @@ def backtest(file: str, catalogue: str | None, rival: str | None) -> None:
         raise SettingsError("--catalogue (or MOLEHILL_CATALOGUE): found nothing, expected a file")
     run = Backtest(read_catalogue(path), stock=rival is not None)
     moles: dict[str, Mole] = {}
+    notified = 0
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)  # state lives as long as the run: looking for cycles in it is a waste
-    with _progress(size_of(file)) as progress:
-        batch: list[bytes] = []
-        for _, line in read_lines(file, progress):
-            batch.append(line)
-            if len(batch) == BATCH:
-                moles.update((t.mole.id, t.mole) for t in run.feed(batch))
-                batch = []
-        moles.update((t.mole.id, t.mole) for t in run.feed(batch))
-    moles.update((t.mole.id, t.mole) for t in run.finish())
+    for told in _told(run, file):
+        moles[told.mole.id] = told.mole
+        notified += told.notify
     for mole in moles.values():
         click.echo(msgspec.json.encode(mole))
-    _summary(run, list(moles.values()))
+    _summary(run, list(moles.values()), notified)
 
 
-def _summary(run: Backtest, moles: list[Mole]) -> None:
+def _told(run: Backtest, file: str) -> Iterator[Transition]:
+    with _progress(size_of(file)) as progress:
+        lines = (line for _, line in read_lines(file, progress))
+        while batch := list(itertools.islice(lines, BATCH)):
+            yield from run.feed(batch)
+    yield from run.finish()
+
+
+def _summary(run: Backtest, moles: list[Mole], notified: int) -> None:
     refused = sum(run.refused.values())
     counts = f"{run.received:,} events: {run.accepted:,} accepted, {run.duplicates:,} duplicate, {refused:,} refused"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(run.refused.items()))
@@ -73,15 +77,19 @@ def _summary(run: Backtest, moles: list[Mole]) -> None:
         _say(f"found {_hours(found)} after the first harm (median)")
     if run.stock is None:
         return
+    episodes = run.stock_episodes()
     for only_all in (True, False):
-        verdict = against(moles, run.stock_episodes(), only_all)
-        _say(_verdict("stock burn-rate alerts on `all`" if only_all else "  with every segment", verdict, len(moles)))
+        verdict = against(moles, episodes, only_all)
+        _say(_verdict("stock burn-rate alerts on `all`" if only_all else "  with every segment", verdict, notified))
 
 
 def _verdict(name: str, verdict: Verdict, notified: int) -> str:
     delay = f", {_hours(verdict.delays)} after the first harm (median)" if verdict.delays else ""
-    found = f"found {verdict.found} of these {verdict.moles} moles, missed {verdict.moles - verdict.found}{delay}"
-    return f"{name}: {found}; {verdict.notifications:,} notifications (molehill: {notified})"
+    before = f", {verdict.before} of them rang before it" if verdict.before else ""
+    found = f"found {verdict.found} of these {verdict.moles} moles{delay}{before}"
+    missed = f"missed {verdict.moles - verdict.found}"
+    rings = f"{verdict.notifications:,} notifications (molehill: {notified}), {verdict.elsewhere:,} at no mole's time"
+    return f"{name}: {found}; {missed}; {rings}"
 
 
 def _hours(seconds: list[int]) -> str:

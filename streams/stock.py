@@ -87,29 +87,44 @@ def _above(total: Ints, bad: Ints, window_s: int, limit: float) -> Mask:
 
 
 class Verdict(NamedTuple):
-    """What stock alerts made of moles: `delays` in seconds from first harm, of those that they found."""
+    """What stock alerts made of moles: `delays` in seconds from first harm, of those that they found; `before` of
+    those rang already when harm began, by chance or for another reason, and have no delay. `elsewhere`: episodes at
+    no mole's time, which may be false, or what molehill missed."""
 
     moles: int
     found: int
     delays: list[int]
+    before: int
     notifications: int
+    elsewhere: int
 
 
 def against(moles: list[Mole], episodes: dict[Key, list[Episode]], only_all: bool) -> Verdict:
-    """A mole is found where an episode of its moment, on `all` or on its segment, overlaps it; if up, it lasts."""
-    delays = []
+    """A mole is found where an episode of its moment, on `all` or on its segment, overlaps it; if up, it lasts.
+    An episode is at a mole's time whatever its segment, and in a linked moment too."""
+    rings = [
+        (moment, segment, e)
+        for (moment, segment, _), some in episodes.items()
+        if segment == names.ALL or not only_all
+        for e in some
+    ]
+    delays, before = [], 0
+    spans: dict[str, list[tuple[float, float]]] = {}
     for mole in moles:
         first = int(mole.first_harm.timestamp())
         last = mole.whacked.timestamp() if mole.whacked else math.inf
-        segments = {names.ALL} if only_all else {names.ALL, mole.segment}
+        for moment in (mole.moment, *mole.linked):
+            spans.setdefault(moment, []).append((first, last))
         hits = [
-            max(e.begin - first, 0)
-            for (moment, segment, _), some in episodes.items()
-            if moment == mole.moment and segment in segments
-            for e in some
-            if e.begin <= last and e.end >= first
+            e.begin - first
+            for moment, segment, e in rings
+            if moment == mole.moment and segment in (names.ALL, mole.segment) and e.begin <= last and e.end >= first
         ]
-        if hits:
+        if hits and min(hits) < 0:
+            before += 1
+        elif hits:
             delays.append(min(hits))
-    rings = sum(len(some) for (_, segment, _), some in episodes.items() if segment == names.ALL or not only_all)
-    return Verdict(len(moles), len(delays), delays, rings)
+    elsewhere = sum(
+        not any(e.begin <= last and e.end >= first for first, last in spans.get(moment, [])) for moment, _, e in rings
+    )
+    return Verdict(len(moles), len(delays) + before, delays, before, len(rings), elsewhere)

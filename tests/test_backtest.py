@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ from streams.burn import PAIRS
 from streams.desk import Desk
 from streams.detect import Judge
 from streams.events import SECOND
-from streams.moles import Finding, Transition
+from streams.moles import Finding, Mole, Transition
 from streams.series import Series
-from streams.stock import MINUTE_S, Stock
-from tests.core import BASE_S, Event, Pipeline, Record, answer, body, catalogue, micros_of, routes, touchpoint
+from streams.stock import MINUTE_S, Episode, Stock, Verdict, against
+from tests.core import BASE, BASE_S, Event, Pipeline, Record, answer, body, catalogue, micros_of, routes, touchpoint
 
 FLIGHTS = Path(__file__).parents[2] / "shared" / "data" / "flights-jan-apr.jsonl.gz"
 HOUR_S = 3600
@@ -157,6 +158,40 @@ def test_stock_alerts_fire_where_both_windows_of_a_pair_are_above_its_factor(
     assert [e.begin for e in found] == [(t + 1) * MINUTE_S for t in starts]
 
 
+def mole(begin: int, end: int | None, segment: str = "all", linked: tuple[str, ...] = ()) -> Mole:
+    """A mole of `pay`; minutes after BASE."""
+    return Mole(
+        id=f"m{begin}", moment="pay", segment=segment, signal="outcome", kind="burn", tier="important",
+        state="popped" if end is None else "whacked", first_harm=minute(begin), popped=minute(begin + 1),
+        whacked=None if end is None else minute(end), bad=9, total=10, burn_rate=9, burn_rate_low=8, linked=linked,
+        explain="",
+    )  # fmt: skip
+
+
+def minute(n: int) -> datetime:
+    return BASE + timedelta(minutes=n)
+
+
+def rings(*spans: tuple[int, int]) -> list[Episode]:
+    return [Episode(BASE_S + 60 * begin, BASE_S + 60 * end) for begin, end in spans]
+
+
+def test_stock_alerts_are_held_against_moles_and_moles_against_stock_alerts() -> None:
+    moles = [mole(100, 200), mole(300, 400, "plan=pro", ("browse",)), mole(500, 600), mole(900, None)]
+    episodes = {
+        ("pay", "all", "outcome"): rings((20, 30), (120, 130), (160, 170), (480, 510), (700, 710)),
+        ("pay", "plan=pro", "outcome"): rings((330, 340)),
+        ("pay", "plan=free", "outcome"): rings((310, 311), (450, 460)),
+        ("browse", "all", "outcome"): rings((350, 360), (550, 560)),
+        ("other", "all", "outcome"): rings((150, 160)),
+    }
+    #  all    20-30  [100 120-130 160-170 200]  [300 400]  480-[510 600]  700-710  [900
+    found = against(moles, episodes, only_all=True)
+    assert found == Verdict(4, 2, [20 * 60], before=1, notifications=8, elsewhere=4)
+    found = against(moles, episodes, only_all=False)
+    assert found == Verdict(4, 3, [20 * 60, 30 * 60], before=1, notifications=11, elsewhere=5)
+
+
 # The command
 
 CATALOGUE = """
@@ -180,6 +215,7 @@ def test_the_command_prints_a_mole_a_line_and_a_summary(tmp_path: Path) -> None:
     assert mole["id"].startswith("pay.outcome.")
     assert "1 moles" in done.stderr
     assert "stock burn-rate alerts on `all`: found 1 of these 1 moles" in done.stderr
+    assert "(molehill: 1), 0 at no mole's time" in done.stderr
 
 
 def test_the_command_needs_a_catalogue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
