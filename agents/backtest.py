@@ -65,16 +65,18 @@ def _told(run: Backtest, file: str) -> Iterator[Transition]:
 
 def _summary(run: Backtest, moles: list[Mole], notified: int) -> None:
     refused = sum(run.refused.values())
-    counts = f"{run.received:,} events: {run.accepted:,} accepted, {run.duplicates:,} duplicate, {refused:,} refused"
+    counts = f"{run.accepted:,} accepted, {run.duplicates:,} duplicate, {refused:,} refused"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(run.refused.items()))
-    _say(counts + (f" ({reasons})" if reasons else ""))
-    weeks = max(run.through - run.first, 1) / (7 * 24 * HOUR_S)
+    _say(f"{_several(run.received, 'event')}: {counts}" + (f" ({reasons})" if reasons else ""))
+    weeks = (run.through - (run.first or run.through)) / (7 * 24 * HOUR_S)
     returned = sum(m.repop_of is not None for m in moles)
     per_week = f"{len(moles) / weeks:.1f} a week over {weeks:.1f} weeks" if weeks >= 1 else f"in {weeks * 7:.1f} days"
-    _say(f"{len(moles)} moles ({returned} of them returned), {per_week}")
+    _say(f"{_several(len(moles), 'mole')} ({returned} returned), {per_week}")
     if moles:
         found = [int((m.popped - m.first_harm).total_seconds()) for m in moles]
         _say(f"found {_hours(found)} after the first harm (median)")
+    for moment, left in sorted(run.desk.unspent().items()):
+        _say(f"{moment}: {left:.0%} of a whole period's budget left, more care than it needs (it is tolerable)")
     if run.stock is None:
         return
     episodes = run.stock_episodes()
@@ -86,10 +88,14 @@ def _summary(run: Backtest, moles: list[Mole], notified: int) -> None:
 def _verdict(name: str, verdict: Verdict, notified: int) -> str:
     delay = f", {_hours(verdict.delays)} after the first harm (median)" if verdict.delays else ""
     before = f", {verdict.before} of them rang before it" if verdict.before else ""
-    found = f"found {verdict.found} of these {verdict.moles} moles{delay}{before}"
+    found = f"found {verdict.found} of {_several(verdict.moles, 'mole')}{delay}{before}"
     missed = f"missed {verdict.moles - verdict.found}"
-    rings = f"{verdict.notifications:,} notifications (molehill: {notified}), {verdict.elsewhere:,} at no mole's time"
-    return f"{name}: {found}; {missed}; {rings}"
+    rings = f"{_several(verdict.notifications, 'notification')} (molehill: {notified})"
+    return f"{name}: {found}; {missed}; {rings}, {verdict.elsewhere:,} at no mole's time"
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
 
 
 def _hours(seconds: list[int]) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -204,18 +204,37 @@ moments:
 """
 
 
-def test_the_command_prints_a_mole_a_line_and_a_summary(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text(CATALOGUE)
-    with gzip.open(tmp_path / "events.jsonl.gz", "wb") as file:
-        file.write(b"\n".join(body(e) for e in outage()))
-    arguments = ["backtest", str(tmp_path / "events.jsonl.gz"), "--catalogue", str(tmp_path / "c.yaml")]
-    done = CliRunner().invoke(cli.cli, [*arguments, "--against", "stock"])
+def command(where: Path, events: list[Event], *options: str, text: str = CATALOGUE) -> Result:
+    (where / "c.yaml").write_text(text)
+    with gzip.open(where / "events.jsonl.gz", "wb") as file:
+        file.write(b"\n".join(body(e) for e in events))
+    files = [str(where / "events.jsonl.gz"), "--catalogue", str(where / "c.yaml")]
+    done = CliRunner().invoke(cli.cli, ["backtest", *files, *options])
     assert done.exit_code == 0
+    return done
+
+
+def test_the_command_prints_a_mole_a_line_and_a_summary(tmp_path: Path) -> None:
+    done = command(tmp_path, outage(), "--against", "stock")
     (mole,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert mole["id"].startswith("pay.outcome.")
-    assert "1 moles" in done.stderr
-    assert "stock burn-rate alerts on `all`: found 1 of these 1 moles" in done.stderr
+    assert "1 mole (0 returned), in 1.2 days" in done.stderr
+    assert "stock burn-rate alerts on `all`: found 1 of 1 mole," in done.stderr
     assert "(molehill: 1), 0 at no mole's time" in done.stderr
+
+
+def test_one_event_is_no_time_at_all(tmp_path: Path) -> None:
+    done = command(tmp_path, [touchpoint()])
+    assert done.stderr == "1 event: 1 accepted, 0 duplicate, 0 refused\n0 moles (0 returned), in 0.0 days\n"
+
+
+@pytest.mark.parametrize(("tier", "told"), [("tolerable", True), ("game-over", False)])
+def test_a_tolerable_moments_unspent_budget_is_in_the_summary(tmp_path: Path, tier: str, told: bool) -> None:
+    text = CATALOGUE.replace("game-over", tier).replace("segments:", "budget_period: 5d\nsegments:")
+    events = [touchpoint(f"t{i}", i * HOUR_S, outcome="ok" if i % 400 else "failed") for i in range(8 * 24)]
+    done = command(tmp_path, events, text=text)
+    (budget,) = [x for x in done.stderr.splitlines() if "budget" in x] or [""]
+    assert budget == ("pay: 100% of a whole period's budget left, more care than it needs (it is tolerable)" * told)
 
 
 def test_the_command_needs_a_catalogue(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
