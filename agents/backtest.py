@@ -14,7 +14,7 @@ from agents import settings
 from agents.files import read_catalogue, read_lines, size_of
 from streams.backtest import BATCH, Backtest
 from streams.errors import SettingsError
-from streams.moles import Mole, Transition
+from streams.moles import Mole, Transition, moment_of
 from streams.stock import Verdict, against
 
 HOUR_S = 3600
@@ -68,6 +68,10 @@ def _summary(run: Backtest, moles: list[Mole], notified: int) -> None:
     counts = f"{run.accepted:,} accepted, {run.duplicates:,} duplicate, {refused:,} refused"
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(run.refused.items()))
     _say(f"{_several(run.received, 'event')}: {counts}" + (f" ({reasons})" if reasons else ""))
+    begin, end = run.gap
+    if end - begin > run.catalogue.budget_period:
+        between = f"between {moment_of(begin):%Y-%m-%d} and {moment_of(end):%Y-%m-%d}"
+        _say(f"no event came {between}; should a wrong time have ended it, what is older and came later is too_late")
     weeks = (run.through - (run.first or run.through)) / (7 * 24 * HOUR_S)
     returned = sum(m.repop_of is not None for m in moles)
     per_week = f"{len(moles) / weeks:.1f} a week over {weeks:.1f} weeks" if weeks >= 1 else f"in {weeks * 7:.1f} days"

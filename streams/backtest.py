@@ -87,8 +87,10 @@ class Backtest:
         self.desk = Desk(catalogue)
         self.through = 0  # unix seconds: end of the last step that was judged
         self.first = 0
+        self.gap = (0, 0)  # unix seconds: the longest time in which nothing came
         self.received = self.accepted = self.duplicates = 0
         self.refused: dict[str, int] = {}
+        self._last = 0
         self._admitted: dict[str, dict[str, None]] = {}
         self._waiting: dict[int, dict[Code, int]] = {}  # bucket → code → events
         self._type = msgspec.json.Decoder(_Typed).decode
@@ -197,11 +199,13 @@ class Backtest:
                     later[code] = later.get(code, 0) + n
                 continue
             self.first = self.first or bucket * BUCKET_S
+            self._came(bucket * BUCKET_S)
             for judge, rows in self._rows(codes):
                 if self.stock is not None:
                     for s, n, bad in rows:
                         self.stock.add((judge.moment, s.segment, s.signal), (bucket + 1) * BUCKET_S, n, bad)
                 found += judge.step_rows((bucket + 1) * BUCKET_S, rows)
+        self._came(end)
         for judge in self.judges.values():
             while judge.due is not None and judge.due <= end:
                 found += judge.step_rows(judge.due, ())
@@ -216,6 +220,11 @@ class Backtest:
             told += self.desk.advance(found[at].at, found[at:until])
             at = until
         return [*told, *self.desk.advance(end, ())]
+
+    def _came(self, at: int) -> None:
+        if self._last and at - self._last > self.gap[1] - self.gap[0]:
+            self.gap = (self._last, at)
+        self._last = at
 
     def stock_episodes(self) -> dict[Key, list[Episode]]:
         """What multi-window burn-rate alerts, one set a series, would have fired; voices have none."""

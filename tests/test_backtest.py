@@ -22,7 +22,20 @@ from streams.events import SECOND
 from streams.moles import Finding, Mole, Transition
 from streams.series import Series
 from streams.stock import MINUTE_S, Episode, Stock, Verdict, against
-from tests.core import BASE, BASE_S, Event, Pipeline, Record, answer, body, catalogue, micros_of, routes, touchpoint
+from tests.core import (
+    BASE,
+    BASE_S,
+    DAY_S,
+    Event,
+    Pipeline,
+    Record,
+    answer,
+    body,
+    catalogue,
+    micros_of,
+    routes,
+    touchpoint,
+)
 
 FLIGHTS = Path(__file__).parents[2] / "shared" / "data" / "flights-jan-apr.jsonl.gz"
 HOUR_S = 3600
@@ -226,6 +239,15 @@ def test_the_command_prints_a_mole_a_line_and_a_summary(tmp_path: Path) -> None:
 def test_one_event_is_no_time_at_all(tmp_path: Path) -> None:
     done = command(tmp_path, [touchpoint()])
     assert done.stderr == "1 event: 1 accepted, 0 duplicate, 0 refused\n0 moles (0 returned), in 0.0 days\n"
+
+
+@pytest.mark.parametrize(("days", "told"), [(27, False), (29, True)])
+def test_a_leap_of_the_clock_past_a_budget_period_is_named(tmp_path: Path, days: int, told: bool) -> None:
+    times = [*range(0, 6 * HOUR_S, 600), (days + 1) * DAY_S, *range(6 * HOUR_S, 9 * HOUR_S, 600)]
+    done = command(tmp_path, [touchpoint(f"t{i}", at) for i, at in enumerate(times)])
+    assert "18 refused (18 too_late)" in done.stderr
+    leap = "no event came between 2024-03-01 and 2024-03-31; should a wrong time have ended it, "
+    assert (leap + "what is older and came later is too_late" in done.stderr) == told
 
 
 @pytest.mark.parametrize(("tier", "told"), [("tolerable", True), ("game-over", False)])
