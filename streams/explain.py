@@ -58,7 +58,7 @@ def explain(
         return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{end}"
     share = bad / total if total else 0.0
     named = [c for c in contributors if c.segment != segment][:NAMED]
-    who = f", {_in(named, (bad - expected) / 2)}" if named else ""
+    who = f", {_in(segment, named, (bad - expected) / 2)}" if named else ""
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
     burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed"
     now = f"harm was last told at {_time(harmed)}" if ended else burns
@@ -70,11 +70,13 @@ def explain(
     )
 
 
-def _in(named: list[Contributor], half: float) -> str:
-    """Whether one of them has half of the excess is worth a word; otherwise their own figures say how bad it is."""
-    if max(c.excess for c in named) >= half > 0:
+def _in(segment: str, named: list[Contributor], half: float) -> str:
+    """What is in a segment of the whole is so; whether one has half of the excess is worth a word. Of a segment's
+    mole nobody knows (counts are of one dimension at a time): others are hurt beside it."""
+    if segment == names.ALL and max(c.excess for c in named) >= half > 0:
         return "most of it in " + " and ".join(c.segment for c in named)
-    return "worst in " + " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named)
+    figures = " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named)
+    return f"{'worst in' if segment == names.ALL else 'at the same time in'} {figures}"
 
 
 def _time(at: int) -> str:

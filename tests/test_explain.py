@@ -38,6 +38,11 @@ def test_most_of_it_is_where_half_of_the_excess_is(excess: list[float], who: str
     assert f", {who};" in sentence(bad=34, total=2000, expected=4.0, contributors=named)
 
 
+def test_others_are_hurt_beside_a_segment_and_not_in_it() -> None:
+    named = (Contributor("region=eu", 30, 60, 28.0), Contributor("plan=pro", 12, 40, 11.6))
+    assert ", at the same time in region=eu (30 of 60);" in sentence(segment="plan=pro", contributors=named)
+
+
 @pytest.mark.parametrize(
     ("kind", "end"),
     [
