@@ -42,6 +42,7 @@ class Molehill:
         self.desk = DeskStage(settings, routes, self.app, self._owns_desk)
         self.health = HealthStage(settings, routes, self.app, snapshots, self.desk.tell)
         self.loaded = False
+        self.moving = True  # between what is taken from us and what is given
         self.assignments = 0  # counts them: what a rebalance has overtaken must not be installed
         self.began = time.monotonic()  # of the last recovery
         self.recovery_s = 0.0
@@ -63,6 +64,7 @@ class Molehill:
         app.agent(sources, name="ingest", supervisor_strategy=CrashingSupervisor)(ingest)
         app.agent(tallies, name="health", supervisor_strategy=CrashingSupervisor)(health)
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         snapshots.on_recover(self._on_recovered)
         app.task(self.desk.run)
         app.task(self.health.judge)
@@ -123,7 +125,7 @@ class Molehill:
 
     async def _on_revoked(self, app: Any, revoked: set[TP], **kwargs: Any) -> None:
         """Everything goes at each rebalance: what stays ours is read again, so that there is one way to begin."""
-        self.loaded = False
+        self.loaded, self.moving = False, True
         self.began = time.monotonic()
         self.consumer.forget()
         if self.settings.embedded and self.ingest.sources:
@@ -131,8 +133,15 @@ class Molehill:
         self.assignments += 1
         self.ingest.sources, self.health.owned = {}, {}
 
+    async def _on_assigned(self, app: Any, assigned: set[TP], **kwargs: Any) -> None:
+        """Its recovery is due, but has not begun."""
+        self.moving = False
+
     async def _on_recovered(self) -> None:
-        """Faust neither cancels this at the next rebalance nor looks at what it raises."""
+        """Faust neither cancels this at the next rebalance nor looks at what it raises; and it calls it for a recovery
+        that a rebalance has overtaken, whose rows are gone: the one that is due calls again."""
+        if self.moving or self.app.tables.recovery.signal_recovery_start.is_set():
+            return
         try:
             await self._load()
         except Exception as e:
