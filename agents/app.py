@@ -138,8 +138,8 @@ class Molehill:
         self.moving = False
 
     async def _on_recovered(self) -> None:
-        """Faust neither cancels this at the next rebalance nor looks at what it raises; and it calls it for a recovery
-        that a rebalance has overtaken, whose rows are gone: the one that is due calls again."""
+        """Faust neither cancels this at the next rebalance nor looks at what it raises; and it calls it for a
+        recovery that a rebalance has overtaken, whose rows are gone: the one that is due calls again."""
         if self.moving or self.app.tables.recovery.signal_recovery_start.is_set():
             return
         try:

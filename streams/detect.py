@@ -236,8 +236,8 @@ class Judge:
         return self.state.groups[case.signal].series[case.segment].memory
 
     def _side(self, case: Case) -> list[str]:
-        """The case's members that are of the dimension of its segment, and began when it did: who followed later shows
-        how wide it has grown."""
+        """The case's members that are of the dimension of its segment, and began when it did: who followed later
+        shows how wide it has grown."""
         mine, late = blame.dimension(case.segment), case.first_harm + blame.TOGETHER_S
         members = [x for some in case.members.values() for x in some.items()]
         return sorted({x for x, onset in members if blame.dimension(x) == mine and onset <= late})

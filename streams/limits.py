@@ -28,15 +28,17 @@ from streams.windows import Ints, Mask
 _Z: Final[Floats] = np.arange(-2.5, 4.6, 0.5)
 """Quantiles of days: one day in 300,000 is beyond the last."""
 _WEIGHTS: Final[Floats] = np.exp(-_Z * _Z / 2) / np.exp(-_Z * _Z / 2).sum()
-_NEWTON: Final = 8  # steps; quadratic near the root, which is reached from one side
+_NEWTON: Final = 7  # steps; quadratic near the root, which is reached from one side
 _DAYS: Final[Ints] = np.arange(len(_Z))
 _CUTS: Final[Ints] = np.searchsorted(_Z, (1.5, 2.5, 3.5, 4.5))  # beyond them a day in 25, 250, 6,000, none
 _HIGHEST: Final = 512.0  # nats; what needs more is not looked for
-_HALVES: Final = 10  # of their logarithm: to 0.6 %
+_HALVES: Final = 6  # of their logarithm: to 10 %, and a chord, which lies above the curve, between them
 _TILTS: Final[Floats] = np.geomspace(0.02, 10.0, 32)  # θ: any one bounds, the best one well
 _LN: Final[Floats] = np.log(RATIOS)[:, None]
 _TILTED: Final[Floats] = np.expm1(_LN * _TILTS)[:, :, None]
 _LEAST: Final = 1e-9
+_NEVER: Final = 1e-200
+_UNKNOWN: Final[Floats] = np.full((len(RATIOS), 1), -1e9)
 _EACH: Final[Ints] = np.arange(len(RATIOS))[:, None]
 _HUGE: Final = 50.0  # nats: more than 1 is all that is asked
 _FINE: Final = 4.0
@@ -69,7 +71,7 @@ def _looked_up(accepted: int, bad: int, odds: int, cv: int, events: int, worse: 
     null = mean * math.exp(worse / _FINE)
     p, p0 = mean / (1 + mean), null / (1 + null)
     shares = np.clip(p * days, _LEAST, 0.99)
-    return _limits(math.exp(accepted / _FINE), days * math.exp(bad / 2), shares, math.exp(events), p0)
+    return _limits(accepted / _FINE, days * math.exp(bad / 2), shares, math.exp(events), p0)
 
 
 def levels(cv: float) -> Floats:
@@ -93,6 +95,7 @@ def _limits(accepted: float, starts: Floats, q: Floats, events: float, p0: float
     beyond, unfair = cuts[:, :, None] < _DAYS, (rates == 0.0)[:, :, None]
     low = np.ones((len(_LN), 1))  # beyond where an excursion begins
     high = low * _HIGHEST
+    more, less = _UNKNOWN, _UNKNOWN  # log how often, at low and high
     for _ in range(_HALVES):
         h = np.sqrt(low * high)
         least = np.minimum.accumulate(gained - (_TILTS * h)[:, :, None], axis=1)
@@ -101,9 +104,13 @@ def _limits(accepted: float, starts: Floats, q: Floats, events: float, p0: float
         mixed = (wild + most * np.exp(-rates * h))[:, :-1].min(axis=1)
         ever = (np.minimum(begun * reach * np.exp(-theta * h), _WEIGHTS) * down).sum(axis=1)
         lasting = np.where(long[:, 0] < 0, 1.0, ever + wild[:, -1])
-        seldom = (np.minimum(lasting, mixed) <= accepted)[:, None]
-        low, high = np.where(seldom, low, h), np.where(seldom, h, high)
-    found: list[float] = (_LN - costs + high)[:, 0].tolist()
+        often = np.log(np.maximum(np.minimum(lasting, mixed), _NEVER))[:, None]
+        seldom = often <= accepted
+        low, more = np.where(seldom, low, h), np.where(seldom, more, often)
+        high, less = np.where(seldom, h, high), np.where(seldom, often, less)
+    known = (more != _UNKNOWN) & (less != _UNKNOWN)
+    between = np.where(known, (more - accepted) / np.where(known, more - less, 1.0), 1.0)
+    found: list[float] = (_LN - costs + low + between * (high - low))[:, 0].tolist()
     return found
 
 
@@ -111,7 +118,7 @@ def _ruin(q: Floats, costs: Floats, down: Mask) -> tuple[Floats, Floats]:
     """Root and factor of Cramér and Lundberg [ratio, day]; 0 and 1 where a day drifts upwards."""
     theta = np.where(
         down, -np.log(q) / (_LN - costs), 0.0
-    )  # right of the root; g is convex: Newton's steps stay there
+    )  # right of the root: g is convex, Newton's steps stay there
     for _ in range(_NEWTON):
         others = (1 - q) * np.exp(-theta * _LN)
         slope = np.where(down, _LN * q / (q + others) - costs, 1.0)
