@@ -116,9 +116,8 @@ def _limits(accepted: float, starts: Floats, q: Floats, events: float, p0: float
 
 def _ruin(q: Floats, costs: Floats, down: Mask) -> tuple[Floats, Floats]:
     """Root and factor of Cramér and Lundberg [ratio, day]; 0 and 1 where a day drifts upwards."""
-    theta = np.where(
-        down, -np.log(q) / (_LN - costs), 0.0
-    )  # right of the root: g is convex, Newton's steps stay there
+    # right of the root: g is convex, so Newton's steps stay there
+    theta = np.where(down, -np.log(q) / (_LN - costs), 0.0)
     for _ in range(_NEWTON):
         others = (1 - q) * np.exp(-theta * _LN)
         slope = np.where(down, _LN * q / (q + others) - costs, 1.0)
