@@ -249,6 +249,15 @@ class BatchConsumer(driver.Consumer):
         self.heard = time.monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def _seek(self, partition: TP, offset: int) -> None:
+        """In the consumer's own thread.
+
+        Upstream seeks from the app's: aiokafka, which is not made for that, deletes what it has fetched while the
+        other thread drains it, and the worker ends with a KeyError (github.com/robinhood/aiokafka/issues/19).
+        """
+        thread = cast(Any, self._thread)
+        await thread.call_thread(thread.seek, partition, offset)
+
     async def _restart(self, tp: TP, offset: int) -> None:
         await self.seek(tp, offset)
         self.expected[tp] = offset

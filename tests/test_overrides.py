@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import inspect
 import struct
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -87,6 +88,10 @@ SOURCES: dict[Any, str] = {
     Consumer._filter_committable_offsets: "dc5e9baf5d994485",
     Consumer.on_partitions_assigned: "29ce96596f05a18c",
     Consumer.on_partitions_revoked: "d04b7ae72c6fc206",
+    Consumer.seek: "b86a9fe05f956b30",
+    ThreadDelegateConsumer._seek: "4f95c631420410a5",
+    Thread.seek: "1498560d05f02582",
+    Fetcher.seek_to: "f0ba6aba6c22ef83",
     Recovery._add: "1584a197b11bf835",
     Recovery.on_rebalance: "aa4d997a1795ceae",
     Recovery._restart_recovery.fun: "6bd8a8558a2dffe4",
@@ -804,3 +809,22 @@ def test_a_tables_changelog_is_read_undecoded_and_without_acks() -> None:
         assert not table.changelog_topic.acks
 
     asyncio.run(run())
+
+
+def test_a_seek_runs_in_the_consumers_own_thread() -> None:
+    """aiokafka deletes what it has fetched: no other thread may drain it meanwhile."""
+    where: list[tuple[int, TP, int]] = []
+
+    class Own(QueueServiceThread):
+        def seek(self, partition: TP, offset: int) -> None:
+            where.append((threading.get_ident(), partition, offset))
+
+    async def run() -> None:
+        consumer = BatchConsumer.__new__(BatchConsumer)
+        async with Own() as thread:
+            consumer._thread = cast(Any, thread)
+            await consumer._seek(TP("t", 0), 5)
+
+    asyncio.run(run())
+    ((ident, *what),) = where
+    assert (ident != threading.get_ident(), what) == (True, [TP("t", 0), 5])
