@@ -9,7 +9,7 @@ from agents.sinks import Outbox
 from streams.candidates import BOUNDS, Candidates, Histogram
 from streams.journal import Head
 from streams.moles import Mole
-from streams.view import View
+from streams.view import View, views
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,13 @@ def read(molehill: Molehill) -> Reading:
     operation = _operation(molehill)
     if not molehill.serving:
         return Reading([], {}, 0, operation)
-    views, refused = [], 0
-    room = molehill.settings.max_series
-    mine = [o.viewer for o in molehill.health.owned.values() if o.recovered]
-    wholes = sum(viewer.wholes for viewer in mine)
-    for viewer in mine:
-        wholes -= viewer.wholes
-        shown = viewer.view(room - wholes)  # segments of the first do not crowd out the moments of the next
-        refused += shown.refused
-        room -= len(shown.series)
-        views.append(shown)
+    owned = [o for o in molehill.health.owned.values() if o.recovered]
+    shown = views([o.viewer for o in owned], molehill.settings.max_series)
     sources = {tp: (s.published, molehill.lag(tp)) for tp, s in molehill.ingest.sources.items()}
     moles = _moles(molehill.desk.fold) if molehill.desk.serving else None
-    through = [o.health.judging.through for o in molehill.health.owned.values() if o.recovered]
+    through = [o.health.judging.through for o in owned]
     judged = min(through, default=0) or None
-    return Reading(views, sources, refused, operation, moles, judged)
+    return Reading(shown, sources, sum(v.refused for v in shown), operation, moles, judged)
 
 
 def _moles(fold: Candidates) -> Moles:

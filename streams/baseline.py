@@ -182,9 +182,8 @@ def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
     mean = e * rest
     told = np.where(e > 0, _told(mean), 0.0)
     squared = ((bad - mean) ** 2 - noise * rest) / np.where(e > 0, mean, 1.0) ** 2
-    difference = told * np.minimum(
-        squared, WILDEST**2
-    )  # one day of harm that no case covers must not blind for weeks
+    # at most: one day of harm that no case covers must not blind for weeks
+    difference = told * np.minimum(squared, WILDEST**2)
     past["spread_n"] += difference
     past["spread_d"] += told
     group.pool_n += float(difference[~past["wide"]].sum())

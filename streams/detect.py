@@ -168,9 +168,9 @@ class Judge:
             if not blame.wider(group, onset, self._side(case)):
                 return
             del case.members[s.signal][s.segment]  # it has outgrown the segment's case
-        case_ = self._one_of(group, s, onset, at)
-        if case_ is not None:
-            self._join(case_, s, onset, at)
+        known = self._one_of(group, s, onset, at)
+        if known is not None:
+            self._join(known, s, onset, at)
             return
         kind = "burn" if burning(s, group.objective, at, self.catalogue.budget_period) else "shift"
         self._open(group, s, kind, onset, at, n, bad, s.expects[k])

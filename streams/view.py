@@ -4,7 +4,7 @@ Separate from the fold, so that reading never changes what was counted. What a l
 `Viewer` looks at each lane once: with 45,000 series that alone took 100 ms of every reading.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -110,6 +110,7 @@ class Viewer:
         self._answers: dict[str, _Answers] = {}
         self._waited: dict[str, list[tuple[float, int]]] = {}  # moment → bounds and lanes
         self._arrays = np.zeros((2, 0), np.int64), np.zeros(0), np.zeros(0, np.int64)
+        self._wholes = 0
 
     def _follow(self) -> None:
         """Looks at the lanes that came since."""
@@ -138,6 +139,7 @@ class Viewer:
             segments = np.fromiter((s[1] != names.ALL for s in self._series), np.int64, len(self._series))
             lanes = np.array(self._lanes, np.int64).T
             self._arrays = lanes, np.array(self._objectives), np.argsort(segments, kind="stable")
+            self._wholes = len(self._series) - int(segments.sum())
         self._read = len(health.names)
 
     def _known(self, segment: str) -> bool:
@@ -155,9 +157,9 @@ class Viewer:
 
     @property
     def wholes(self) -> int:
-        """Series of whole moments: who shares a limit with others leaves them room for theirs."""
+        """Series of whole moments."""
         self._follow()
-        return sum(segment == names.ALL for _, segment, _ in self._series)
+        return self._wholes
 
     def view(self, limit: int | None = None) -> View:
         """The present state of what the catalogue of now gives this partition to own.
@@ -220,3 +222,14 @@ class Viewer:
 def view(health: Health, limit: int | None = None) -> View:
     """One look, for who looks once; see `Viewer.view`."""
     return Viewer(health).view(limit)
+
+
+def views(viewers: Sequence[Viewer], limit: int) -> list[View]:
+    """All of a worker's partitions, with one limit on series: segments of the first do not crowd out the moments of
+    the next."""
+    found, wholes = [], sum(viewer.wholes for viewer in viewers)
+    for viewer in viewers:
+        wholes -= viewer.wholes
+        found.append(viewer.view(limit - wholes))
+        limit -= len(found[-1].series)
+    return found

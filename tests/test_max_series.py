@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from streams import names
-from streams.view import Series, View, Viewer
+from streams.view import Series, View, Viewer, views
 from tests.core import answer, touchpoint
 from tests.test_view import at, health_of
 
@@ -61,3 +61,14 @@ def test_what_is_refused_is_counted_all_the_same() -> None:
     v = limited.view()
     i = at(v, "pay", "region=eu", "outcome")
     assert (v.ever.good[i], v.ever.bad[i]) == (1, 1)
+
+
+@pytest.mark.parametrize("limit", [0, 3, 6, 20, 10_000])
+def test_segments_of_one_partition_do_not_crowd_out_the_moments_of_the_next(limit: int) -> None:
+    free = viewer().view()
+    wholes = sum(segment == names.ALL for _, segment, _ in free.series)
+    first, second = views([viewer(), viewer()], limit)
+    shown = [s for v in (first, second) for s in v.series]
+    assert len(shown) == min(limit, 2 * len(free.series))
+    assert len(shown) + first.refused + second.refused == 2 * len(free.series)
+    assert sum(segment == names.ALL for _, segment, _ in shown) == min(limit, 2 * wholes)
