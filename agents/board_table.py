@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from agents.simulate import Mole
+from agents.simulate_moles import Mole
 from streams import names
 from streams.catalogue import TIERS
 

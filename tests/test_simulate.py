@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import simulate
-from agents.simulate import HISTORY, Mole, Record, Shop
+from agents import simulate_moles
+from agents.simulate import HISTORY, Record, Shop
+from agents.simulate_moles import Mole
 from streams import names
 
 NOW = dt.datetime(2026, 3, 4, 9, 30, 17, tzinfo=dt.UTC)
@@ -170,7 +171,7 @@ def test_the_present_has_the_rate_that_was_asked_for(live: list[Event]) -> None:
     assert len(live) > 3 * len(slow)
 
 
-@pytest.mark.parametrize("number", range(len(simulate.PAST)))
+@pytest.mark.parametrize("number", range(len(simulate_moles.PAST)))
 def test_a_mole_of_the_past_spoils_what_it_says_and_the_rest_is_well(
     shop: Shop, past: list[Event], number: int
 ) -> None:
