@@ -1,17 +1,16 @@
 """`molehill backtest`: a catalogue tried on a team's own history, before anyone is woken."""
 
-import contextlib
 import gc
 import itertools
 import statistics
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import click
 import msgspec
 
 from agents import settings
 from agents.files import read_catalogue, read_lines, size_of
+from agents.progress import progress_bar
 from streams.backtest import BATCH, Backtest
 from streams.errors import SettingsError
 from streams.moles import Mole, Transition, moment_of
@@ -56,7 +55,7 @@ def backtest(file: str, catalogue: str | None, rival: str | None) -> None:
 
 
 def _told(run: Backtest, file: str) -> Iterator[Transition]:
-    with _progress(size_of(file)) as progress:
+    with progress_bar(size_of(file)) as progress:
         lines = (line for _, line in read_lines(file, progress))
         while batch := list(itertools.islice(lines, BATCH)):
             yield from run.feed(batch)
@@ -109,17 +108,3 @@ def _hours(seconds: list[int]) -> str:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
-
-
-@contextlib.contextmanager
-def _progress(size: int | None) -> Iterator[Callable[[int], None] | None]:
-    """A bar over the bytes of the file, where somebody watches."""
-    if size is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich import console, progress
-
-    columns = (progress.BarColumn(), progress.DownloadColumn(), progress.TimeRemainingColumn())
-    with progress.Progress(*columns, console=console.Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=size)
-        yield lambda position: bar.update(task, completed=position)

@@ -1,25 +1,22 @@
-"""The command `molehill`. Commands with a world of their own (Faust) are imported when they are called for.
+"""The command `molehill`. Its longer commands, and those with a world of their own (Faust), are imported when used.
 
-Options are read here, or else from MOLEHILL_… through `agents.settings`, which alone reads the environment.
+Options come from the command line, or else from MOLEHILL_… by `agents.settings`, which alone reads the environment.
 A MolehillError becomes one line on stderr and its exit code, Ctrl-C 130; a closed pipe ends without a word.
 """
 
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
-from agents import settings
+from agents import options, settings
 from streams import names
 from streams.errors import CatalogueError, MolehillError, SettingsError
-
-SHOWN_FAILURES = 5
 
 
 class Elsewhere(NamedTuple):
@@ -33,7 +30,9 @@ ELSEWHERE: Final = {
     "backtest": Elsewhere("agents.backtest:backtest", "Find the moles in a file of events, without Kafka."),
     "dead-letters": Elsewhere("agents.dead_letters:dead_letters", "List refused events, or send them back."),
     "doctor": Elsewhere("agents.doctor:doctor", "Check broker, topics, keys, lag, clock, catalogue; say what to do."),
+    "emit": Elsewhere("agents.emit_command:emit", "Send CloudEvents from JSON lines, keyed by customer."),
     "moles": Elsewhere("agents.moles_command:moles", "List moles; acknowledge, snooze or whack one."),
+    "replay": Elsewhere("agents.emit_command:replay", "The same as emit, at the pace of the events' own time."),
     "try-source": Elsewhere("agents.try_source:try_source", "Show what the records of a topic become."),
     "worker": Elsewhere("agents.worker:worker", "Run one worker; more of them share the partitions."),
     "demo": Elsewhere("agents.demo:demo", "A broker, a worker and a simulated shop with moles."),
@@ -81,21 +80,6 @@ def cli() -> None:
     """
 
 
-def _brokers(given: str | None) -> str:
-    from agents.broker import given_brokers
-
-    return given_brokers(given)
-
-
-def _topic(given: str | None, option: str, default: str) -> str:
-    return given or settings.env(option) or default
-
-
-brokers_option = click.option("--brokers", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers.")
-touchpoints_option = click.option("--touchpoints", metavar="TOPIC", help=f"Default {names.TOUCHPOINTS}.")
-feedback_option = click.option("--feedback", metavar="TOPIC", help=f"Default {names.FEEDBACK}.")
-
-
 @cli.command()
 @click.argument("file")
 def check(file: str) -> None:
@@ -128,11 +112,11 @@ def check(file: str) -> None:
 
 
 @cli.command()
-@brokers_option
+@options.brokers
 @click.option("--partitions", type=click.IntRange(1, 10_000), help="Of each topic. Default: as it is, or 4.")
-@touchpoints_option
-@feedback_option
-@click.option("--dead-letters", metavar="TOPIC", help=f"Default {names.DEAD_LETTERS}.")
+@options.touchpoints
+@options.feedback
+@options.dead_letters
 def topics(
     brokers: str | None,
     partitions: int | None,
@@ -148,15 +132,15 @@ def topics(
     """
     from agents import broker
 
-    brokers = _brokers(brokers)
+    brokers = broker.given_brokers(brokers)
     partitions = settings.env_int("partitions") if partitions is None else partitions
     if partitions is not None and partitions < 1:
         raise SettingsError(f"MOLEHILL_PARTITIONS: found {partitions}, expected 1 or more")
     sources = (
-        _topic(touchpoints, "touchpoints", names.TOUCHPOINTS),
-        _topic(feedback, "feedback", names.FEEDBACK),
+        touchpoints or settings.env("touchpoints") or names.TOUCHPOINTS,
+        feedback or settings.env("feedback") or names.FEEDBACK,
     )
-    dead = _topic(dead_letters, "dead-letters", names.DEAD_LETTERS)
+    dead = dead_letters or settings.env("dead-letters") or names.DEAD_LETTERS
     reports = broker.ensure_topics(brokers, broker.source_specs(partitions, *sources, dead), equal=sources)
     width = max(len("TOPIC"), *(len(r.name) for r in reports))
     click.echo(f"{'TOPIC':<{width}}  PARTITIONS  STATUS")
@@ -171,135 +155,6 @@ def topics(
                 f"--add-config {key}={asked}",
                 err=True,
             )
-
-
-@cli.command()
-@click.argument("file", default="-")
-@brokers_option
-@touchpoints_option
-@feedback_option
-def emit(file: str, brokers: str | None, touchpoints: str | None, feedback: str | None) -> None:
-    """Send CloudEvents from JSON lines, keyed by customer.
-
-    FILE may be compressed (.gz, .zst); without one, or with -, lines come from stdin. Exit 1 if any failed.
-
-    \b
-    Example:
-      molehill emit --brokers localhost:9092 events.jsonl.gz
-    """
-    _send(file, None, brokers, touchpoints, feedback)
-
-
-class Speed(click.ParamType):
-    """Seconds of event time per second; `max` is 0, which is as fast as it goes."""
-
-    name = "speed"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if value == "max":
-            return 0.0
-        try:
-            speed = float(value)
-        except ValueError:
-            speed = -1.0
-        if not 0 <= speed < float("inf"):
-            self.fail(f"found {value!r}, expected a number of 0 or more, or max", param, ctx)
-        return speed
-
-
-@cli.command()
-@click.argument("file", default="-")
-@brokers_option
-@click.option(
-    "--speed",
-    type=Speed(),
-    metavar="N",
-    help="Times as fast as it happened; max (or 0): no pauses. Default 1.",
-)
-@touchpoints_option
-@feedback_option
-def replay(
-    file: str, brokers: str | None, speed: float | None, touchpoints: str | None, feedback: str | None
-) -> None:
-    """The same as emit, at the pace of the events' own time.
-
-    Events go in the order of the file; one that is older than those before it is not waited for.
-
-    \b
-    Example:
-      molehill replay events.jsonl.gz --brokers localhost:9092 --speed 1000
-    """
-    if speed is None and (from_env := settings.env("speed")) is not None:
-        try:
-            speed = Speed().convert(from_env, None, None)
-        except click.BadParameter as error:
-            raise SettingsError(f"MOLEHILL_SPEED: {error.message}") from None
-    _send(file, 1.0 if speed is None else speed, brokers, touchpoints, feedback)
-
-
-def _send(file: str, speed: float | None, brokers: str | None, touchpoints: str | None, feedback: str | None) -> None:
-    from agents import emit as sending
-    from agents import files
-
-    brokers = _brokers(brokers)
-    size = files.size_of(file)
-    failures = Failures(files.shown_name(file))
-    sender = sending.Sender(
-        brokers,
-        failures,
-        _topic(touchpoints, "touchpoints", names.TOUCHPOINTS),
-        _topic(feedback, "feedback", names.FEEDBACK),
-    )
-    with sender:
-        pace = None if speed is None else sending.Pace(speed, lambda text: print(text, file=sys.stderr))
-        try:
-            with _progress(size) as progress:
-                sending.send_file(file, sender, failures, pace, progress)
-        finally:
-            failures.end()
-            click.echo(f"sent {sender.outcome.sent} failed {sender.outcome.failed}")
-    if sender.outcome.interrupted:
-        raise KeyboardInterrupt
-    if sender.outcome.failed:
-        raise click.exceptions.Exit(1)
-
-
-@contextlib.contextmanager
-def _progress(size: int | None) -> Iterator[Callable[[int], None] | None]:
-    """A bar over the bytes of the file, where somebody watches; for a pipe nothing tells how far it is."""
-    if size is None or not sys.stderr.isatty():
-        yield None
-        return
-    from rich import console, progress
-
-    with progress.Progress(
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-        console=console.Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=size)
-        yield lambda position: bar.update(task, completed=position)
-
-
-class Failures:
-    """Shows the first lines that could not be sent, and how many more there were."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._count = 0
-
-    def __call__(self, line: int, reason: str) -> None:
-        self._count += 1
-        if self._count <= SHOWN_FAILURES:
-            print(f"{self._name}:{line}: {reason}", file=sys.stderr)  # not click.echo: rich minds its bar
-
-    def end(self) -> None:
-        """After the last line."""
-        if self._count > SHOWN_FAILURES:
-            print(f"{self._name}: and {self._count - SHOWN_FAILURES} more lines", file=sys.stderr)
 
 
 @cli.command()

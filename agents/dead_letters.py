@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from agents import broker, records, settings
+from agents import broker, options, records, settings
 from agents.returner import Returner
 from streams import names
 from streams.durations import seconds_of
@@ -48,7 +48,7 @@ class Places(NamedTuple):
 
 @click.command("dead-letters")
 @click.argument("action", type=click.Choice(["list", "requeue"]), default="list")
-@click.option("--brokers", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers.")
+@options.brokers
 @click.option("--reason", "reasons", multiple=True, type=click.Choice(names.REASONS), help="Only these; repeatable.")
 @click.option("--topic", "topics", multiple=True, metavar="TOPIC", help="Only those from this topic; repeatable.")
 @click.option("--since", metavar="WHEN", help="Only those refused since: 30m, 2h, 1d, or a time (RFC 3339).")

@@ -27,7 +27,7 @@ from agents import broker, topics
 from agents import settings as environment
 from agents.board_table import Figures, moments_table, read_figures
 from agents.embedded import embedded_broker, with_parent
-from agents.emit import Sender
+from agents.sender import Sender
 from agents.settings import DEFAULT_PORT, Settings
 from agents.simulate import HISTORY, Shop
 from streams.errors import BrokerError, SettingsError

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import click
 
-from agents import broker, records, settings
+from agents import broker, options, records, settings
 from agents import topics as layout
 from agents.files import read_catalogue
 from agents.sampling import sample
@@ -32,14 +32,14 @@ COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command()
-@click.option("--brokers", metavar="HOST:PORT[,…]", help="Kafka's bootstrap servers.")
+@options.brokers
 @click.option(
     "--catalogue", metavar="FILE", help="The catalogue. Without it nothing is said of moments and segments."
 )
 @click.option("--worker", metavar="URL", help="A worker's pages, such as http://127.0.0.1:6066.")
-@click.option("--touchpoints", metavar="TOPIC", help=f"Default {names.TOUCHPOINTS}.")
-@click.option("--feedback", metavar="TOPIC", help=f"Default {names.FEEDBACK}.")
-@click.option("--dead-letters", metavar="TOPIC", help=f"Default {names.DEAD_LETTERS}.")
+@options.touchpoints
+@options.feedback
+@options.dead_letters
 @click.option("--moles", metavar="TOPIC", help=f"Default {names.MOLES_TOPIC}.")
 @click.option("--app", metavar="NAME", help="The application: consumer group, internal topics. Default molehill.")
 @click.option("--sample", "count", type=click.IntRange(1, 1_000_000), default=SAMPLE, show_default=True,

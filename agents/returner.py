@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 
 from agents import broker
-from agents.emit import MAX_RECORD, partition_of
+from agents.sender import MAX_RECORD, partition_of
 from streams.errors import BrokerError
 from streams.letters import Letter, printable
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents import records
-from agents.emit import partition_of
+from agents.sender import partition_of
 from streams.catalogue import Catalogue
 from streams.diagnosis import Sample
 from streams.events import BY_TYPE, Reader, Rejection, micros, segments

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from agents import cli
 from agents.broker import parse_brokers
+from agents.emit_command import Speed
 from streams.errors import SettingsError
 
 ROOT = Path(__file__).parents[1]
@@ -145,12 +146,12 @@ def test_a_usage_error_exits_with_2_and_says_what_was_found(arguments: list[str]
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "1000x", ""])
 def test_a_speed_that_is_none_is_refused(value: str) -> None:
     with pytest.raises(click.BadParameter, match="expected a number of 0 or more, or max"):
-        cli.Speed().convert(value, None, None)
+        Speed().convert(value, None, None)
 
 
 @pytest.mark.parametrize(("value", "speed"), [("max", 0.0), ("0", 0.0), ("1000", 1000.0), ("0.5", 0.5)])
 def test_a_speed_is_a_number_or_max(value: str, speed: float) -> None:
-    assert cli.Speed().convert(value, None, None) == speed
+    assert Speed().convert(value, None, None) == speed
 
 
 def test_without_brokers_the_message_names_the_option_and_the_variable() -> None:

@@ -1,4 +1,4 @@
-"""`topics`, `emit` and `replay` against a real Kafka, and the embedded broker of the demo."""
+"""`topics`, `emit` and `replay` against a real Kafka."""
 
 import contextlib
 import gzip
@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.partitioner.default import murmur2
 
 from agents.broker import TopicSpec, ensure_topics, source_specs
-from agents.embedded import embedded_broker
-from agents.emit import Sender, partition_of
+from agents.sender import partition_of
 from streams.errors import BrokerError
 from tests.integration.kafka_server import KafkaServer
 
@@ -284,91 +282,3 @@ def test_ctrl_c_flushes_what_was_taken_prints_the_counts_and_exits_with_130(topi
     assert process.returncode == 130
     assert output == b"sent 50 failed 0\n"
     assert len(records(topics.brokers, topics.touchpoints)) == 50
-
-
-# --- the embedded broker --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[str]:
-    with embedded_broker() as broker:
-        yield broker.brokers
-
-
-def test_the_embedded_broker_takes_topics_and_events_and_gives_them_back(embedded: str) -> None:
-    assert [r.created for r in ensure_topics(embedded, source_specs())] == [True] * 3
-    assert [r.created or r.differs for r in ensure_topics(embedded, source_specs())] == [{}] * 3
-    with Sender(embedded) as sender:
-        for number in range(500):
-            sender.send("cx.touchpoints", b"c%d" % (number % 9), event(number))
-        outcome = sender.flush()
-    assert (outcome.sent, outcome.failed) == (500, 0)
-    consumer = KafkaConsumer(
-        "cx.touchpoints",
-        bootstrap_servers=embedded,
-        group_id="g",
-        session_timeout_ms=3_000,
-        heartbeat_interval_ms=1_000,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    with contextlib.closing(consumer):
-        found: list[Any] = []
-        deadline = time.monotonic() + 20
-        while len(found) < 500 and time.monotonic() < deadline:
-            for batch in consumer.poll(200).values():
-                found += batch
-        consumer.commit()
-    assert len(found) == 500
-    assert found[0].headers == [("content-type", b"application/cloudevents+json")]
-
-
-def test_the_embedded_broker_still_has_the_limits_that_its_docstring_lists(embedded: str) -> None:
-    """Should one of these fail, Tansu has learnt something, and the demo may lean on it."""
-    log_append = TopicSpec("limits", 1, {"message.timestamp.type": "LogAppendTime"})
-    ensure_topics(embedded, [log_append])
-    with contextlib.closing(KafkaProducer(bootstrap_servers=embedded, linger_ms=500)) as producer:
-        futures = [producer.send("limits", b"v", b"k", timestamp_ms=1_000) for _ in range(10)]
-        producer.flush()
-        assert futures[-1].get(1).timestamp == 1_000  # LogAppendTime is not obeyed
-    partition = TopicPartition("limits", 0)
-    with contextlib.closing(KafkaConsumer(bootstrap_servers=embedded)) as consumer:
-        assert consumer.end_offsets([partition]) == {partition: 1}  # of ten
-        consumer.assign([partition])
-        consumer.seek_to_beginning(partition)
-        consumer.poll(5_000)
-        assert consumer.highwater(partition) == 10
-
-
-def test_nothing_is_left_of_the_embedded_broker_however_its_parent_ends() -> None:
-    code = (
-        "import os, sys\n"
-        "from agents.embedded import embedded_broker\n"
-        "with embedded_broker() as broker:\n"
-        "    print(broker.pid, flush=True)\n"
-        "    os.kill(os.getpid(), int(sys.argv[1])) if sys.argv[1] != '0' else None\n"
-    )
-    for number in ("0", str(int(signal.SIGKILL))):
-        done = subprocess.run(
-            [sys.executable, "-c", code, number], capture_output=True, timeout=30, cwd=ROOT, check=False
-        )
-        pid = int(done.stdout)
-        deadline = time.monotonic() + 5
-        while is_running(pid):
-            assert time.monotonic() < deadline, f"the broker outlived its parent (signal {number})"
-            time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    """Whether it still executes: a zombie that nobody has collected does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def test_a_port_that_is_taken_is_a_clear_error(embedded: str) -> None:
-    port = int(embedded.rpartition(":")[2])
-    taken = pytest.raises(BrokerError, match=f"127.0.0.1:{port}: the embedded broker cannot have it")
-    with taken, embedded_broker(port):
-        pass

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from agents.emit import Sender, partition_of
+from agents.sender import Sender, partition_of
 from agents.simulate import Shop
 from streams import names
 from tests.integration.lab import PARTITIONS, Lab
