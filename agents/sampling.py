@@ -8,7 +8,8 @@ from agents import records
 from agents.sender import partition_of
 from streams.catalogue import Catalogue
 from streams.diagnosis import Sample
-from streams.events import BY_TYPE, Reader, Rejection, micros, segments
+from streams.event_reader import Reader, segments
+from streams.events import BY_TYPE, Rejection, micros
 from streams.mapping import Mapper
 from streams.tally import FUTURE, LOG_APPEND_TIME
 

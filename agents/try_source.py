@@ -11,7 +11,8 @@ from agents import settings
 from agents.files import read_catalogue, read_lines, shown_name
 from streams.catalogue import Catalogue
 from streams.errors import InputError, SettingsError
-from streams.events import BY_TYPE, Reader, Rejection
+from streams.event_reader import Reader
+from streams.events import BY_TYPE, Rejection
 from streams.mapping import Mapper
 from streams.sources import Source
 

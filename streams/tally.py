@@ -16,23 +16,18 @@ import numpy as np
 from streams import names
 from streams.codes import CODE_BITS, Codes
 from streams.dedupe import Dedupe
+from streams.event_reader import SHORT, Headers, Reader, is_binary, is_large, segments
 from streams.events import (
     BY_TYPE,
     EPOCH,
     SECOND,
-    SHORT,
     Answer,
     Event,
-    Headers,
-    Reader,
     Rejection,
     Touchpoint,
     check_answer,
     check_moment,
     check_years,
-    is_binary,
-    is_large,
-    segments,
 )
 from streams.journal import FEW_IDS, Flush, Head, Restored
 from streams.ledger import Ledger

@@ -13,7 +13,8 @@ import pytest
 
 from streams import names
 from streams.asyncapi import asyncapi
-from streams.events import Reader, Rejection
+from streams.event_reader import Reader
+from streams.events import Rejection
 from streams.moles import Mole
 from tests.npm import npm_packages
 

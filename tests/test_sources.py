@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from streams import names
 from streams.catalogue import Catalogue, notes, parse
 from streams.errors import CatalogueError
-from streams.events import SECOND, Answer, Reader, Rejection, Survey, Touchpoint
+from streams.event_reader import Reader
+from streams.events import SECOND, Answer, Rejection, Survey, Touchpoint
 from streams.health import Health
 from streams.mapping import Mapper
 from streams.route import Routes

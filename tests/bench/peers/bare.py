@@ -12,7 +12,8 @@ from collections import defaultdict
 
 from aiokafka import AIOKafkaConsumer
 
-from streams.events import EPOCH, Reader, Touchpoint, segments
+from streams.event_reader import Reader, segments
+from streams.events import EPOCH, Touchpoint
 from tests.bench.peers.meter import Job, Meter, job
 from tests.bench.shape import LATENESS_S, SIGNALS, Total, Totals
 
