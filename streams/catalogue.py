@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from streams import catalogue_yaml as located
 from streams.catalogue_values import DAY, HOUR, budget_period, catalogue_name, duration, objective, url
-from streams.catalogue_yaml import Spot, Wrong, label, nearest, number, one_of, whole
 from streams.errors import CatalogueError
 from streams.events import SCALES
 from streams.sources import Source
 from streams.sources_yaml import SEGMENT, read_sources
+from streams.yaml_readers import MAX_TEXT, Spot, Wrong, label, nearest, number, one_of, whole
+from streams.yaml_tree import DOCUMENT, read_yaml
 
 TIERS = ("game-over", "important", "tolerable")
 PHASES = ("before", "during", "after")
@@ -102,8 +102,8 @@ class Catalogue:
 
 def parse(text: str, file: str) -> Catalogue:
     """The catalogue in `text`. Raises CatalogueError with every problem; `file` is for its messages."""
-    root, problems = located.read_yaml(text)
-    catalogue = _catalogue(Spot(root, located.DOCUMENT, "", root.line, problems)) if root else None
+    root, problems = read_yaml(text)
+    catalogue = _catalogue(Spot(root, DOCUMENT, "", root.line, problems)) if root else None
     if problems or catalogue is None:
         raise CatalogueError(file, sorted(problems, key=lambda p: p.line))
     return catalogue
@@ -219,7 +219,7 @@ def _dimensions(at: Spot) -> dict[str, Dimension]:
     for spot in at.named("a mapping of dimensions, such as region: {limit: 20}"):
         if spot.name == VOICE:
             _check_name(spot, f"another name: {VOICE} is reserved for who speaks")
-        elif not _DIMENSION.fullmatch(spot.name) or len(spot.name) > located.MAX_TEXT:
+        elif not _DIMENSION.fullmatch(spot.name) or len(spot.name) > MAX_TEXT:
             _check_name(spot, "a name of letters, digits and _ that does not begin with a digit")
         dimensions[spot.name] = _dimension(spot)
     return dimensions

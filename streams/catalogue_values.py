@@ -6,7 +6,7 @@ from fractions import Fraction
 from urllib.parse import urlsplit
 
 from streams import durations
-from streams.catalogue_yaml import Spot, Wrong, label
+from streams.yaml_readers import Spot, Wrong, label
 
 HOUR, DAY = 3600, 86_400
 MAX_DURATION = 3650 * DAY

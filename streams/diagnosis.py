@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from streams.catalogue import Catalogue
-from streams.catalogue_yaml import nearest
 from streams.events import EPOCH, SECOND
+from streams.yaml_readers import nearest
 
 Status = Literal["ok", "warn", "fail"]
 

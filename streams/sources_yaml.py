@@ -8,7 +8,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from streams import names
-from streams.catalogue_yaml import Spot, Wrong, label, nearest, one_of
 from streams.events import BY_TYPE
 from streams.sources import (
     FIELDS,
@@ -24,6 +23,7 @@ from streams.sources import (
     Value,
     as_text,
 )
+from streams.yaml_readers import Spot, Wrong, label, nearest, one_of
 
 NAME: Final = re.compile(r"[a-z0-9-]{1,64}")
 TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")

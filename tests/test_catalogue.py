@@ -9,7 +9,6 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams import catalogue_yaml
 from streams.candidates import COUNTED
 from streams.catalogue import (
     Catalogue,
@@ -25,6 +24,7 @@ from streams.catalogue import (
 from streams.cost import by_kind, samples, segments
 from streams.errors import CatalogueError, Problem
 from streams.moles import Kind
+from streams.yaml_tree import MAX_CHARACTERS
 
 EXAMPLE = Path(__file__).parent.parent / "deploy" / "moments.yaml"
 
@@ -468,7 +468,7 @@ def test_a_problem_names_its_line_its_key_what_was_found_and_what_was_expected(
         (HEAD + "segments: " + "{a: " * 100_000, 11, "deeper nesting"),
         (HEAD + "- " * 100_000, 11, "a syntax error"),
         ("%YAML 1." + "9" * 5000 + "\n---\n", 1, "a syntax error"),
-        ("x" * (catalogue_yaml.MAX_CHARACTERS + 1), 1, "characters"),
+        ("x" * (MAX_CHARACTERS + 1), 1, "characters"),
     ],
 )
 def test_a_file_that_is_no_single_yaml_document_names_the_line(text: str, line: int, found: str) -> None:
