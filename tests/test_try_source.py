@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from agents.cli import cli
 from streams.errors import InputError, SettingsError
-from tests.test_sources import HEAD, ORDERS, PAID
+from tests.mapped import HEAD, ORDERS, PAID
 
 
 @pytest.fixture
