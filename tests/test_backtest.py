@@ -22,20 +22,9 @@ from streams.events import SECOND
 from streams.moles import Finding, Mole, Transition
 from streams.series import Series
 from streams.stock import MINUTE_S, Episode, Stock, Verdict, against
-from tests.core import (
-    BASE,
-    BASE_S,
-    DAY_S,
-    Event,
-    Pipeline,
-    Record,
-    answer,
-    body,
-    catalogue,
-    micros_of,
-    routes,
-    touchpoint,
-)
+from tests.core import BASE, BASE_S, DAY_S, Event, Record, answer, body, catalogue, routes, touchpoint
+from tests.expected import micros_of
+from tests.pipeline import Pipeline
 
 FLIGHTS = Path(__file__).parents[2] / "shared" / "data" / "flights-jan-apr.jsonl.gz"
 HOUR_S = 3600

@@ -12,8 +12,9 @@ from streams import names
 from streams.event_reader import MAX_BODY, Reader
 from streams.events import Rejection, Touchpoint
 from streams.tally import Tally
-from tests.core import FAR_MS, Record, answer, answers, body, routes, touchpoint, touchpoints
+from tests.core import FAR_MS, Record, answer, body, routes, touchpoint
 from tests.corpus import BAD, GOOD_DATA, STRUCTURED, TIMELESS, Bad
+from tests.strategies import answers, touchpoints
 
 ROUTES = routes()
 BINARY = (

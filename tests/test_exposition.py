@@ -24,7 +24,8 @@ from streams import names
 from streams.exposition import PART, SERIES, exposition
 from streams.view import View, view
 from streams.windows import WINDOWS
-from tests.core import TEXT, Event, answer, answers, catalogue, routes, touchpoint
+from tests.core import TEXT, Event, answer, catalogue, routes, touchpoint
+from tests.strategies import answers
 from tests.test_api import Port, run
 from tests.test_view import health_of
 

@@ -13,25 +13,10 @@ from streams.route import Routes, partition_of
 from streams.tally import Tally
 from streams.view import view
 from streams.wire import Frontier, Tallies, decode, encode, expand
-from tests.core import (
-    BASE_S,
-    HOUR_S,
-    NEWLY,
-    SOURCES,
-    TEXT,
-    WINDOWS,
-    Event,
-    Pipeline,
-    budget_of,
-    distinct,
-    events_of,
-    records,
-    routes,
-    split,
-    totals_of,
-    touchpoint,
-    window_of,
-)
+from tests.core import BASE_S, HOUR_S, NEWLY, TEXT, Event, records, routes, touchpoint
+from tests.expected import WINDOWS
+from tests.pipeline import SOURCES, Pipeline, budget_of, split, totals_of, window_of
+from tests.strategies import distinct, events_of
 
 ROUTES = routes()
 ONE = routes(1)  # one tallies partition: it owns everything

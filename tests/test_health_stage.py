@@ -12,7 +12,8 @@ import agents.health
 from agents.health import HealthStage
 from agents.settings import Settings
 from streams.moles import Finding
-from tests.core import SOURCES, Pipeline, Record, records, routes, touchpoint
+from tests.core import Record, records, routes, touchpoint
+from tests.pipeline import SOURCES, Pipeline
 
 TURNS = 10_000  # of the event loop: more than anything here takes that does not wait for ever
 SETTINGS = Settings("127.0.0.1:9", Path("moments.yaml"), Path("data"))

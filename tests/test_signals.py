@@ -11,22 +11,9 @@ from streams import names
 from streams.catalogue import DISCOVERED_SIGNALS, SIGNALS
 from streams.signals import WAIT_BUCKETS_S, wait_bounds
 from streams.tally import Tally
-from tests.core import (
-    FAR_MS,
-    TEXT,
-    Event,
-    Expected,
-    answer,
-    answers,
-    catalogue,
-    distinct,
-    iso,
-    records,
-    routes,
-    survey,
-    touchpoint,
-    touchpoints,
-)
+from tests.core import FAR_MS, TEXT, Event, answer, catalogue, iso, records, routes, survey, touchpoint
+from tests.expected import Expected
+from tests.strategies import answers, distinct, touchpoints
 
 ROUTES = routes()
 KIND = {"cx.touchpoint": names.TOUCHPOINTS, "cx.feedback": names.FEEDBACK, "cx.survey": names.FEEDBACK}

@@ -9,21 +9,10 @@ from hypothesis import strategies as st
 from streams.events import SECOND
 from streams.health import Health
 from streams.route import Routes
-from tests.core import (
-    SOURCES,
-    Event,
-    Pipeline,
-    Record,
-    catalogue,
-    distinct,
-    events_of,
-    micros_of,
-    records,
-    routes,
-    segments_of,
-    touchpoint,
-    verdicts,
-)
+from tests.core import Event, Record, catalogue, records, routes, touchpoint
+from tests.expected import micros_of, segments_of, verdicts
+from tests.pipeline import SOURCES, Pipeline
+from tests.strategies import distinct, events_of
 
 Step = tuple[int, str, str, str]  # end of the step, moment, segment, signal
 LATENESS = 3600 * SECOND

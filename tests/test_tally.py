@@ -10,30 +10,10 @@ from streams import names
 from streams.tally import Tally
 from streams.view import view
 from tests import corpus
-from tests.core import (
-    FAR_MS,
-    HOUR_S,
-    SOURCES,
-    TEXT,
-    WINDOWS,
-    Event,
-    Expected,
-    Pipeline,
-    Record,
-    answer,
-    body,
-    budget_of,
-    distinct,
-    events_of,
-    micros_of,
-    records,
-    routes,
-    shown,
-    totals_of,
-    touchpoint,
-    touchpoints,
-    window_of,
-)
+from tests.core import FAR_MS, HOUR_S, TEXT, Event, Record, answer, body, records, routes, touchpoint
+from tests.expected import WINDOWS, Expected, micros_of
+from tests.pipeline import SOURCES, Pipeline, budget_of, shown, totals_of, window_of
+from tests.strategies import distinct, events_of, touchpoints
 
 ROUTES = routes()
 SOME_BAD = ("cut off", "a null value", "no id", "an unknown type", "no customer", "csat 6", "no such survey")

@@ -14,19 +14,9 @@ from streams.route import Routes
 from streams.tally import Tally
 from streams.view import View, view
 from streams.wire import Frontier, encode
-from tests.core import (
-    BASE_S,
-    HOUR_S,
-    TEXT,
-    Event,
-    answer,
-    answers,
-    distinct,
-    records,
-    routes,
-    segments_of,
-    touchpoint,
-)
+from tests.core import BASE_S, HOUR_S, TEXT, Event, answer, records, routes, touchpoint
+from tests.expected import segments_of
+from tests.strategies import answers, distinct
 
 ONE = routes(1)
 
