@@ -25,7 +25,7 @@ from tests.bench.measure import Process
 from tests.bench.worker import metric, worker_for
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
-from tests.integration.siege import Truth, expected
+from tests.integration.siege_truth import Truth, expected
 
 WIDE_MOMENTS = 200
 WIDE_REGIONS = 250  # with `all`, and good and bad: 100,400 totals

@@ -8,7 +8,8 @@ import pytest
 
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
-from tests.integration.siege import Siege, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import load
 
 DOWN_S = 15.0
 MAY_END_WITH = (1, 3)  # the broker is away at its start; it could not go on

@@ -11,7 +11,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
-from tests.integration.siege import Siege, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import load
 from tests.integration.test_faults_kills import FREQUENT, NEVER, received
 
 EAGER = {  # the log cleaner takes what it may at once; the rules of agents/topics.py leave it some minutes

@@ -12,7 +12,8 @@ import pytest
 
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
-from tests.integration.siege import Siege, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import load
 from tests.integration.test_faults_kills import received
 
 HOUR_S = 3600

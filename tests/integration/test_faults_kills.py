@@ -14,7 +14,8 @@ from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import PARTITIONS
 from tests.integration.mortal import DEAD
-from tests.integration.siege import Siege, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import load
 
 NEVER = 100_000
 

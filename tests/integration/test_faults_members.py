@@ -15,7 +15,8 @@ import pytest
 
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
-from tests.integration.siege import Siege, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import load
 
 SESSION_S = 6.0  # agents.worker.SESSION_S
 WATCH_S, LOOKS = 5.0, 20

@@ -14,7 +14,9 @@ from streams.journal import MAX_BYTES
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer
 from tests.integration.lab import PARTITIONS, Record
-from tests.integration.siege import Siege, event_bytes, load, truth_of
+from tests.integration.siege import Siege
+from tests.integration.siege_load import event_bytes, load
+from tests.integration.siege_truth import truth_of
 
 CODECS = ("lz4", "zstd", "gzip", "snappy")
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from tests.integration.kafka_server import KafkaServer
-from tests.integration.siege import Siege, differences, expected, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import load
+from tests.integration.siege_truth import differences, expected
 
 LIMIT = 5
 REFUSED = "molehill_series_refused{}"

@@ -8,7 +8,9 @@ import orjson
 from tests.integration.harness import Samples, WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import PARTITIONS
-from tests.integration.siege import LATENESS_S, Siege, Truth, load
+from tests.integration.siege import Siege
+from tests.integration.siege_load import LATENESS_S, load
+from tests.integration.siege_truth import Truth
 
 Partition = tuple[str, str]
 CHANGELOGS = {"journal": "journal", "snapshots": "snapshots"}  # table → topic

@@ -9,7 +9,8 @@ import pytest
 
 from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import Record
-from tests.integration.siege import BEGIN, Siege, event_bytes
+from tests.integration.siege import Siege
+from tests.integration.siege_load import BEGIN, event_bytes
 
 MOMENTS = 200
 REGIONS = 250
