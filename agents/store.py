@@ -1,7 +1,7 @@
 """Table rows as recovery reads them: changelog batches into rows by partition, handed over to the stages.
 
 Here a changelog is read in batches like any topic; rows wait by partition until the stage that owns them takes
-them, and are not kept twice. What each override relies on is tested in tests/test_overrides.py.
+them, and are not kept twice. What each override relies on is tested in tests/test_overrides*.py.
 """
 
 from collections.abc import Iterable
