@@ -9,7 +9,7 @@ from streams.desk import Desk
 from streams.explain import HAPPENED
 from streams.moles import Contributor
 from tests.core import catalogue
-from tests.test_moles import HOUR_S, T, finding, later
+from tests.findings import HOUR_S, T, finding, later
 
 
 def sentence(**changes: Any) -> str:
