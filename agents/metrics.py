@@ -81,13 +81,19 @@ class ReadingCollector(Collector):
         active = GaugeMetricFamily(
             names.MOLE_ACTIVE, "1 while a mole is up.", labels=[*SERIES, "kind", "tier"],
         )  # fmt: skip
-        for labels in {(m.moment, m.segment, m.signal, m.kind, m.tier): None for m in moles.active}:
+        quiet = GaugeMetricFamily(
+            names.MOLE_QUIET, "1 while nobody is to be told of a mole that is up.",
+            labels=[*SERIES, "kind", "tier", "why"],
+        )  # fmt: skip
+        for labels, why in moles.active.items():
             active.add_metric(labels, 1)
+            if why:
+                quiet.add_metric([*labels, why], 1)
         told = CounterMetricFamily(names.MOLES, "Steps in the lives of moles.", labels=["moment", "kind", "event"])
         every = [(m, k, e) for m in self.catalogue.moments for k in get_args(Kind) for e in COUNTED]
         for key, n in (dict.fromkeys(every, 0) | moles.told).items():
             told.add_metric(key, n)
-        yield from (active, told)
+        yield from (active, quiet, told)
         for name, what, found in (
             (names.MOLE_DETECT, "From first harm to pop.", moles.detect),
             (names.MOLE_WHACK, "From pop to whacked.", moles.whack),

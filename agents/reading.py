@@ -8,7 +8,7 @@ from agents.app import Molehill
 from agents.sinks import Outbox
 from streams.candidates import BOUNDS, Candidates, Histogram
 from streams.journal import Head
-from streams.moles import Mole
+from streams.lives import Labels, Quiet
 from streams.view import View, views
 
 
@@ -32,7 +32,7 @@ class Operation:
 class Moles:
     """What the worker that owns the desk shows of the moles."""
 
-    active: list[Mole]
+    active: dict[Labels, Quiet | None]  # of those that are up; why nobody is to be told
     told: dict[tuple[str, str, str], int]  # moment, kind, event
     detect: dict[str, tuple[list[int], float]]  # tier → counts by bound, sum in seconds
     whack: dict[str, tuple[list[int], float]]
@@ -71,7 +71,7 @@ def _moles(fold: Candidates) -> Moles:
         {t: (list(h.counts), h.sum_s) for t, h in ((t, found.get(t, empty)) for t in tiers)}
         for found in (fold.detect, fold.whack)
     )
-    return Moles([m for m in fold.desk.moles() if m.whacked is None], dict(fold.told), detect, whack)
+    return Moles(fold.desk.up(), dict(fold.told), detect, whack)
 
 
 def _operation(molehill: Molehill) -> Operation:

@@ -1,8 +1,9 @@
 """The alerts: what is said to whom, when, and what to do about it. Every number has its reason beside it.
 
 Customers' alerts carry a moment, and `severity` follows from its tier: game-over pages, important opens a ticket,
-tolerable shows on the board. The pipeline's alerts say that molehill itself cannot be trusted; those that mean that
-customers' alerts are about the past have `stale: "yes"`, and Alertmanager mutes the customers' meanwhile.
+tolerable shows on the board. A snoozed mole has `none`: by it Alertmanager keeps quiet what the mole kept quiet. The
+pipeline's alerts say that molehill itself cannot be trusted; those that mean that customers' alerts are about the
+past have `stale: "yes"`, and Alertmanager mutes the customers' meanwhile.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from streams.promql import (
     FAST,
     INFO,
     LOW,
+    MOLE_QUIET,
+    MOLE_UP,
     OBJECTIVE,
     SLOW,
     THRESHOLD,
@@ -82,6 +85,15 @@ def _joined(expr: str, told: str = "") -> str:
     return f"({expr}\n)\n* on (moment) group_left (tier, phase, owner, title, runbook) {INFO}"
 
 
+def _described(moles: str) -> str:
+    """With what the catalogue says of the moment, under the tier that the mole was given; a moment that no worker
+    describes now still has its mole."""
+    return (
+        f"({moles})\n* on (moment) group_left (phase, owner, title, runbook) {INFO}\n"
+        f"or ({moles}) unless on (moment) {INFO}"
+    )
+
+
 def _burning(pair: Pair) -> str:
     """A whole moment burns in both windows, and enough were hurt."""
     long, short = window(pair.long_s), window(pair.short_s)
@@ -131,12 +143,6 @@ def _promise() -> str:
 
 def customer_alerts(grafana: str) -> list[Alert]:
     """What is told about customers."""
-    by = "moment, segment, signal, kind, tier"
-    # A mole that is whacked is gone at once; the bridge is for when no desk speaks that would know.
-    active = (
-        f"\n  max by ({by}) ({names.MOLE_ACTIVE} == 1)"
-        f"\n  or\n  {bridged('max', by, names.MOLE_ACTIVE, '')} == 1 unless on () {names.MOLES}_total\n"
-    )
     events = bridged("max", "moment, signal", f"{names.EVENTS}_total", 'segment="all", result="bad"')
     return [
         _customers(
@@ -144,9 +150,8 @@ def customer_alerts(grafana: str) -> list[Alert]:
             grafana,
             "",
             name="CxMole",
-            # A moment that no worker describes now still has its mole, under the tier that the mole was given.
-            expr=f"({active})\n* on (moment) group_left (phase, owner, title, runbook) {INFO}\n"
-            f"or ({active}) unless on (moment) {INFO}",
+            # Quiet, it ends; what hurts again begins it anew, which is what makes Alertmanager tell again.
+            expr=_described(f"{MOLE_UP} unless ignoring (why) {MOLE_QUIET}"),
             hold="",
             keep="30s",
             summary=f"{_TITLE}: customers are hurt{_WHERE} ({{{{ $labels.signal }}}}, {{{{ $labels.kind }}}})",
@@ -154,7 +159,23 @@ def customer_alerts(grafana: str) -> list[Alert]:
             f" last hour, {_counts('1d', 'any')} in the last day ({{{{ $labels.signal }}}}). {_promise()}",
             advice="molehill has proof that customers are hurt: the board says since when, who, and how sure it is. "
             "Acknowledge it there, find out with the moment's owner what changed, and whack it. It is over when the "
-            "evidence says so, not when it looks better for a minute.",
+            "evidence says so, not when it looks better for a minute. Snoozed, it is told again when that ends; "
+            "recovering for six hours, when harm comes back.",
+        ),
+        _customers(
+            "none",  # as kube-prometheus has it: nobody is told; by its tier it mutes what the mole would mute
+            grafana,
+            "",
+            name="CxMoleSnoozed",
+            expr=_described(f'max without (why) ({MOLE_QUIET}{{why="snoozed"}})'),
+            hold="",
+            keep="30s",
+            summary=f"{_TITLE}: a mole is snoozed{_WHERE} ({{{{ $labels.signal }}}}, {{{{ $labels.kind }}}})",
+            description=f"A mole is up in {{{{ $labels.moment }}}}{_WHERE}, and somebody knows:"
+            f" {_counts('1h', 'any')} went wrong in the last hour ({{{{ $labels.signal }}}}). The board says when it"
+            " wakes.",
+            advice="Nobody is told. It mutes burn rates, segments and the budget of its moment, as the mole itself "
+            "would: who has pressed snooze is not to be woken by the same harm from another side.",
         ),
         _customers(
             _BY_TIER,

@@ -5,6 +5,10 @@ why), unless it is the whole moment's and the mole a segment's that does not car
 that they are related share a cause only in the same segment at the same time, or where they fall silent at the same
 time (a dead source). A mole has the tier of the gravest moment that it hurts: where a game-over moment joins a
 ticket's mole, that is a page; it joins one that began within the hour, and has a mole of its own otherwise.
+
+`notify` on `cx.moles` and the alert CxMole say the same, each in its own way. An alert rings where it begins: it ends
+where a mole goes quiet (snoozed, or recovering and settled) and begins anew with what wakes, relapses after it had
+settled, or returns after it was whacked. A graver tier is another alert.
 """
 
 from collections.abc import Sequence
@@ -14,7 +18,7 @@ import msgspec
 
 from streams import blame, names
 from streams.catalogue import TIERS, Catalogue
-from streams.lives import Desked, Life, mole_of, tier_of
+from streams.lives import Desked, Labels, Life, Quiet, gravest, labels_of, mole_of, quiet, settled, tier_of
 from streams.moles import (
     Command,
     Contributor,
@@ -100,7 +104,7 @@ class Desk:
             if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
             return
-        again = _again(life, f.at)
+        again = settled(life, f.at)
         if f.event == "harm":
             life.harmed = f.at
         life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
@@ -116,7 +120,7 @@ class Desk:
     def _up(self, f: Finding) -> None:
         for life in sorted(self.state.lives.values(), key=lambda x: (x.segment != names.ALL, -x.popped, x.id)):
             if life.state != "whacked" and self._same_cause(f, life):
-                before, again = self._mole(life), _again(life, f.at)
+                before, again = self._mole(life), settled(life, f.at)
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
                 life.harmed = f.at
@@ -178,7 +182,7 @@ class Desk:
         return True
 
     def _graver(self, f: Finding, life: Life) -> bool:
-        tiers = (tier_of(self.catalogue, f.moment), self._mole(life).tier)
+        tiers = (tier_of(self.catalogue, f.moment), gravest(self.catalogue, life))
         return TIERS.index(tiers[0]) < TIERS.index(tiers[1])
 
     def _related(self, one: str, other: str) -> bool:
@@ -213,6 +217,15 @@ class Desk:
         """The moles that sleep, and when they wake, in unix seconds of event time."""
         return {x.id: x.snoozed_until for x in self.state.lives.values() if x.state == "snoozed"}
 
+    def up(self) -> dict[Labels, Quiet | None]:
+        """The labels of the moles that are up, and why nobody is to be told: where all moles of the labels are
+        quiet; snoozed, if one of them is."""
+        found: dict[Labels, set[Quiet | None]] = {}
+        for life in self.state.lives.values():
+            if life.whacked is None:
+                found.setdefault(labels_of(self.catalogue, life), set()).add(quiet(life, self.state.at))
+        return {k: None if None in why else "snoozed" if "snoozed" in why else "settled" for k, why in found.items()}
+
     # Lives
 
     def _wake(self, at: int) -> None:
@@ -221,7 +234,10 @@ class Desk:
             return
         due = [x for x in state.lives.values() if x.state == "snoozed" and x.snoozed_until <= at]
         for life in sorted(due, key=lambda x: (x.snoozed_until, x.id)):
-            self._move(life, "wake", life.snoozed_until, "woken", notify=True)
+            until, hurts = life.snoozed_until, "up" in life.cases.values()
+            self._move(life, "wake", until, "woken", notify=hurts or until - life.harmed <= blame.SETTLE_S)
+            if not hurts:  # it slept through that
+                self._move(life, "ease", until, "recovering")
         state.at = at
         old = [x for x in state.lives.values() if x.whacked is not None and at - x.whacked > LATELY_S]
         for life in old:
@@ -273,11 +289,6 @@ class Desk:
     def load(self, blob: bytes) -> None:
         """Takes a dump's state."""
         self.state = msgspec.msgpack.decode(blob, type=Desked)
-
-
-def _again(life: Life, at: int) -> bool:
-    """Whether harm at `at` is an outage of its own to whoever was told that the mole recovers: it had settled."""
-    return life.state == "recovering" and at - life.harmed > blame.SETTLE_S
 
 
 def _carries(segment: str, contributors: Sequence[Contributor], excess: float) -> bool:

@@ -11,8 +11,9 @@ from streams.dashboards_moment import moment
 from streams.dashboards_pipeline import pipeline
 from streams.route import fingerprint
 from streams.routing import alertmanager
-from streams.rule_tests import rule_tests, takeover_tests
+from streams.rule_tests import rule_tests
 from streams.rules import Links, groups
+from streams.takeover_tests import takeover_tests
 
 RULES: Final = "molehill.rules.yml"
 JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE

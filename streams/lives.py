@@ -4,11 +4,15 @@ from typing import Literal
 
 import msgspec
 
+from streams import blame
 from streams.catalogue import TIERS, Catalogue
 from streams.explain import explain
 from streams.moles import Contributor, Finding, Mole, State, moment_of
 
 CaseState = Literal["up", "eased", "over"]
+Quiet = Literal["snoozed", "settled"]
+Labels = tuple[str, str, str, str, str]
+"""What is told of a mole on /metrics: moment, segment, signal, kind, tier."""
 
 
 class Life(msgspec.Struct):
@@ -50,8 +54,32 @@ def tier_of(catalogue: Catalogue, moment: str) -> str:
     return declared.tier if declared else catalogue.discovered.tier
 
 
+def settled(life: Life, at: int) -> bool:
+    """Whether a mole that recovers has been without harm for so long that more of it is an outage of its own to
+    whoever was told that it recovers."""
+    return life.state == "recovering" and at - life.harmed > blame.SETTLE_S
+
+
+def quiet(life: Life, at: int) -> Quiet | None:
+    """Why nobody is to be told of a mole that is up; None where somebody is. An acknowledged mole is not quiet: what
+    pages people knows that, and what still hurts a day later is worth a reminder."""
+    if life.state == "snoozed":
+        return "snoozed"
+    return "settled" if settled(life, at) else None
+
+
+def labels_of(catalogue: Catalogue, life: Life) -> Labels:
+    """A mole's labels."""
+    return life.moment, life.segment, life.signal, life.kind, gravest(catalogue, life)
+
+
+def gravest(catalogue: Catalogue, life: Life) -> str:
+    """A mole's tier: the gravest of its moments'."""
+    return min((tier_of(catalogue, m) for m in life.moments), key=TIERS.index)
+
+
 def mole_of(catalogue: Catalogue, life: Life) -> Mole:
-    """What is shown of a life; its tier is the gravest of its moments'."""
+    """What is shown of a life."""
     f = life.finding
     assert f is not None
     declared = catalogue.moments.get(life.moment)
@@ -64,7 +92,7 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
         segment=life.segment,
         signal=life.signal,
         kind=life.kind,
-        tier=min((tier_of(catalogue, m) for m in life.moments), key=TIERS.index),
+        tier=gravest(catalogue, life),
         state=life.state,
         first_harm=moment_of(life.first_harm),
         popped=moment_of(life.popped),

@@ -11,6 +11,9 @@ from streams.rules import Links
 GROUP_WAIT: Final = "5s"  # enough for a moment and its segments to arrive together, and well under 15 s
 WHOLE: Final = 'segment="all"'
 PART: Final = 'segment!~"all|"'  # has a segment, and it is not `all`
+MOLES: Final = 'alertname=~"CxMole|CxMoleSnoozed"'  # what is snoozed mutes as before, or to snooze would ring
+GAME_OVER: Final = 'tier="game-over"'  # pages, when it does not sleep
+IMPORTANT: Final = 'tier="important"'  # tickets
 BURNS: Final = 'alertname=~"CxBurn.*|CxSegmentBurn|CxBudget.*"'
 
 
@@ -49,13 +52,14 @@ def alertmanager(links: Links) -> dict[str, Any]:
             _mutes(['alertname="MolehillDown"'], ['component="pipeline"', 'alertname!="MolehillDown"']),
             # A page mutes what is less urgent of the same moment.
             _mutes(['severity="page"', 'component="customers"'], ['severity=~"ticket|board"'], "moment"),
+            _mutes(['alertname="CxMoleSnoozed"', GAME_OVER], ['severity=~"ticket|board"'], "moment"),
             # A mole mutes the burn rates of the same moment: it is the same harm, told better.
-            _mutes(['alertname="CxMole"', 'severity="page"'], [BURNS], "moment"),
-            _mutes(['alertname="CxMole"', 'severity="ticket"'], [BURNS, 'severity=~"ticket|board"'], "moment"),
+            _mutes([MOLES, GAME_OVER], [BURNS], "moment"),
+            _mutes([MOLES, IMPORTANT], [BURNS, 'severity=~"ticket|board"'], "moment"),
             # A whole moment mutes its segments, where it is at least as urgent; a burn rate mutes no mole, or the
             # two would mute each other.
-            _mutes(['alertname="CxMole"', WHOLE, 'severity="page"'], [PART], "moment"),
-            _mutes(['alertname="CxMole"', WHOLE, 'severity="ticket"'], [PART, 'severity=~"ticket|board"'], "moment"),
+            _mutes([MOLES, WHOLE, GAME_OVER], [PART], "moment"),
+            _mutes([MOLES, WHOLE, IMPORTANT], [PART, 'severity=~"ticket|board"'], "moment"),
             _mutes([BURNS, WHOLE, 'severity="page"'], [BURNS, PART], "moment"),
             _mutes([BURNS, WHOLE, 'severity="ticket"'], [BURNS, PART, 'severity=~"ticket|board"'], "moment"),
         ],

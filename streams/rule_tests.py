@@ -4,7 +4,7 @@ They go where the rules go, so that a team can run them after a change of its ow
 `ALERTS`; their texts are compared in molehill's own tests, with numbers written by hand.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from streams import names
@@ -78,7 +78,7 @@ def samples(catalogue: Catalogue) -> list[Sample]:
 def rule_tests(catalogue: Catalogue, rules: str) -> dict[str, Any]:
     """The promtool file for the rule file named `rules`, at one evaluation a minute."""
     some = samples(catalogue)
-    healthy = {k: v for s in some for k, v in _described(s, "a", f"1x{LENGTH}").items()} | _running(catalogue)
+    healthy = {k: v for s in some for k, v in described(s, "a", f"1x{LENGTH}").items()} | _running(catalogue)
     cases = [*_moles(some), *_burns(catalogue.budget_period, some), *_budgets(some), *_pipeline()]
     return {
         "rule_files": [rules],
@@ -93,7 +93,7 @@ def _test(case: Case, world: Series) -> dict[str, Any]:
     return {
         "name": f"{case.alert} {'fires' if case.fires else 'stays quiet'}",
         "interval": "1m",
-        "input_series": _input(world),
+        "input_series": as_input(world),
         "promql_expr_test": [
             {
                 "expr": f'count by ({by}) (ALERTS{{alertname="{case.alert}", alertstate="firing"}})',
@@ -104,11 +104,12 @@ def _test(case: Case, world: Series) -> dict[str, Any]:
     }
 
 
-def _input(world: Series) -> list[dict[str, str]]:
+def as_input(world: Series) -> list[dict[str, str]]:
+    """What promtool calls `input_series`."""
     return [{"series": series, "values": values} for series, values in world.items()]
 
 
-def _described(sample: Sample, instance: str, values: str) -> Series:
+def described(sample: Sample, instance: str, values: str) -> Series:
     """What a worker says of a moment; `values` of 1."""
     m, s = sample
     objective = selector(names.OBJECTIVE, moment=m.name, signal=s.name, instance=f"{instance}:6066")
@@ -153,13 +154,28 @@ def _fires(some: list[Sample], severities: dict[str, str]) -> list[dict[str, str
 
 
 def _moles(some: list[Sample]) -> Iterator[Case]:
-    def world(values: str) -> Series:
-        return {s.series(names.MOLE_ACTIVE, kind="burn", tier=s.moment.tier): values for s in some}
+    yield Case("CxMole", 1, _up(some), _fires(some, BY_TIER))
+    yield Case("CxMole", 5, _up(some, "1x3 stale"), [])  # whacked, and the desk is there to know
+    yield Case("CxMole", 5, _up(some, "1x3 stale") | {DESK: "1x3 stale"}, _fires(some, BY_TIER))  # nobody knows
+    yield Case("CxMole", 8, _up(some, "1x3 stale") | {DESK: "1x3 stale"}, [])
+    died = _up(some, "1x12 stale") | {DESK: "1x12 stale"}
+    for why in ("snoozed", "settled"):
+        yield Case("CxMole", 10, _up(some) | _quiet(some, why), [])
+        yield Case("CxMole", 10, _up(some) | _quiet(some, why, "_x4 1x4 stale"), _fires(some, BY_TIER))  # it wakes
+        yield Case("CxMole", 13, died | _quiet(some, why, "1x12 stale"), [])
+    nobody = dict.fromkeys(BY_TIER, "none")
+    yield Case("CxMoleSnoozed", 10, _up(some) | _quiet(some, "snoozed"), _fires(some, nobody))
+    yield Case("CxMoleSnoozed", 13, died | _quiet(some, "snoozed", "1x12 stale"), _fires(some, nobody))
+    yield Case("CxMoleSnoozed", 10, _up(some) | _quiet(some, "snoozed", "_x4 1x4 stale"), [])
+    yield Case("CxMoleSnoozed", 10, _up(some) | _quiet(some, "settled"), [])
 
-    yield Case("CxMole", 1, world(f"1x{LENGTH}"), _fires(some, BY_TIER))
-    yield Case("CxMole", 5, world("1x3 stale"), [])  # whacked, and the desk is there to know
-    yield Case("CxMole", 5, world("1x3 stale") | {DESK: "1x3 stale"}, _fires(some, BY_TIER))  # nobody knows
-    yield Case("CxMole", 8, world("1x3 stale") | {DESK: "1x3 stale"}, [])
+
+def _up(some: list[Sample], values: str = f"1x{LENGTH}") -> Series:
+    return {s.series(names.MOLE_ACTIVE, kind="burn", tier=s.moment.tier): values for s in some}
+
+
+def _quiet(some: list[Sample], why: str, values: str = f"_x4 1x{LENGTH}") -> Series:
+    return {s.series(names.MOLE_QUIET, kind="burn", tier=s.moment.tier, why=why): values for s in some}
 
 
 def _burns(period_s: float, some: list[Sample]) -> Iterator[Case]:
@@ -180,8 +196,8 @@ def _burns(period_s: float, some: list[Sample]) -> Iterator[Case]:
             yield Case(alert, minute, world(pair, 0.99, segment), [])
             yield Case(alert, minute, world(pair, 2, segment, MIN_BAD - 1), [])
             yield Case(alert, minute, one_window(pair, segment), [])
-            known = {s.series(names.MOLE_ACTIVE, kind="burn", tier=s.moment.tier): "1x2 stale" for s in some}
-            yield Case(alert, minute, world(pair, 2, segment) | known, [])
+            yield Case(alert, minute, world(pair, 2, segment) | _up(some, "1x2 stale"), [])
+            yield Case(alert, minute, world(pair, 2, segment) | _up(some) | _quiet(some, "snoozed"), [])
     for other in (names.PROBE, names.COMPANY, names.ALL):
         yield Case("CxSegmentBurn", 5, world(FAST[0], 2, other), [])
 
@@ -235,56 +251,3 @@ def _pipeline() -> Iterator[Case]:
     yield Case("MolehillCatalogueChanged", 12, {}, [])
     yield Case("MolehillSeriesRefused", 12, {refused: f"7x{LENGTH}"}, ticket)
     yield Case("MolehillSeriesRefused", 12, {}, [])
-
-
-def takeover_tests(catalogue: Catalogue, rules: str) -> dict[str, Any]:
-    """A worker falls silent, another has its series 30 s later: no alert resolves, none begins anew.
-
-    In steps of 10 s; a burn rate also while it waits for its `for`.
-    """
-    some = samples(catalogue)
-    pair, period = FAST[0], catalogue.budget_period
-
-    def mole(s: Sample, instance: str, values: str) -> Series:
-        return {s.series(names.MOLE_ACTIVE, instance=instance, kind="burn", tier=s.moment.tier): values}
-
-    def burn(s: Sample, instance: str, values: str) -> Series:
-        low = values.replace("1x", f"{factor(pair, s.signal.objective, period) * 1.01:.6g}x")
-        bad = s.series(names.WINDOW_EVENTS, instance=instance, window=window(pair.short_s), result="bad")
-        lows = (s.series(names.BURN_LOW, instance=instance, window=window(x)) for x in (pair.long_s, pair.short_s))
-        return dict.fromkeys(lows, low) | {bad: values.replace("1x", f"{MIN_BAD}x")}
-
-    return {
-        "rule_files": [rules],
-        "evaluation_interval": "10s",
-        "tests": [
-            _takeover("CxMole", 0, some, mole, 13),
-            _takeover("CxBurnFast", 120, some, burn, 5),
-            _takeover("CxBurnFast", 120, some, burn, 13),
-        ],
-    }
-
-
-def _takeover(
-    alert: str, since: int, some: list[Sample], of: Callable[[Sample, str, str], Series], step: int
-) -> dict[str, Any]:
-    """The old worker's last sample is the one of `step`; the alert fires from the second `since` on."""
-    world: Series = {}
-    for instance, values in (("a", f"1x{step} stale"), ("b", f"_x{step + 4} 1x60")):
-        world[f'{names.MOLES}_total{{instance="{instance}:6066"}}'] = values  # the desk moves as well
-        for s in some:
-            world |= _described(s, instance, values) | of(s, instance, values)
-    return {
-        "name": f"{alert}: a takeover after {step * 10} s",
-        "interval": "10s",
-        "input_series": _input(world),
-        "promql_expr_test": [
-            {
-                "expr": f'count(ALERTS{{alertname="{alert}", alertstate="firing"}}'
-                f' and ignoring (alertstate) ALERTS_FOR_STATE{{alertname="{alert}"}} == 0)',
-                "eval_time": f"{at}s",
-                "exp_samples": [{"labels": "{}", "value": len(some)}],
-            }
-            for at in range(since, 310, 10)
-        ],
-    }

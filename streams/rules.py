@@ -22,6 +22,8 @@ from streams.promql import (
     LAG,
     LAG_SUM,
     LOW,
+    MOLE_QUIET,
+    MOLE_UP,
     OBJECTIVE,
     RECEIVED,
     REJECTED,
@@ -50,7 +52,8 @@ def groups(catalogue: Catalogue, links: Links) -> list[Group]:
     return [
         {
             "name": "molehill-customers",
-            "rules": [*_catalogue(catalogue), *_health()] + [_alert(a) for a in customer_alerts(links.grafana)],
+            "rules": [*_catalogue(catalogue), *_health(), *_moles()]
+            + [_alert(a) for a in customer_alerts(links.grafana)],
         },
         {
             "name": "molehill-pipeline",
@@ -104,6 +107,22 @@ def _health() -> list[Rule]:
         _record(BAD, bridged("max", by, names.WINDOW_EVENTS, 'segment="all", result="bad"')),
         _record(EVENTS, f"sum by ({by}) ({both})"),
         _record(BUDGET, bridged("min", "moment, signal", names.BUDGET, 'segment="all"')),
+    ]
+
+
+def _moles() -> list[Rule]:
+    """One that is whacked, or wakes, is so at once; the bridge is for when no desk speaks that would know."""
+    of = "moment, segment, signal, kind, tier"
+    return [
+        _record(
+            record,
+            f"max by ({by}) ({metric} == 1)\nor\n"
+            f"{bridged('max', by, metric, '')} == 1 unless on () {names.MOLES}_total",
+        )
+        for record, metric, by in (
+            (MOLE_UP, names.MOLE_ACTIVE, of),
+            (MOLE_QUIET, names.MOLE_QUIET, f"{of}, why"),
+        )
     ]
 
 

@@ -105,6 +105,9 @@ MUTATIONS = {
     "there is no cap": (f"clamp_max({CAP} / ", "clamp_max(80 / "),
     "a takeover is not bridged": ("[2m]", "[20s]"),
     "every tier pages": (TIERED, "page"),
+    "a snoozed mole is told": ("unless ignoring (why)", "or ignoring (why)"),
+    "a mole that wakes is quiet for a while": (" == 1 unless on () cx_moles_total", " == 1"),
+    "what has settled is snoozed": ('{why="snoozed"}', ""),
     "probes are customers": ("all|voice=.*", "all"),
     "any catalogue will do": ("fingerprint!=", "fingerprint="),
     "a late clock is fine": ("> 600", "> 6000"),
@@ -365,6 +368,7 @@ ROUTES = {
     "board": ({"severity": "board", "component": "customers", "moment": "delivery"}, "board"),
     "pipeline page": ({"severity": "page", "component": "pipeline"}, "pager"),
     "pipeline ticket": ({"severity": "ticket", "component": "pipeline"}, "tickets"),
+    "snoozed": ({"severity": "none", "component": "customers", "moment": "delivery"}, "board"),
     "somebody else's": ({"severity": "critical"}, "board"),
 }
 
@@ -404,7 +408,10 @@ URGENT = ["page", "ticket", "board"]
 
 
 def alert(name: str, severity: str, segment: str = "all", moment: str = "pay") -> dict[str, str]:
-    return {"alertname": name, "severity": severity, "segment": segment, "moment": moment, "component": "customers"}
+    """One of customers; `severity` of a mole that is snoozed is what it would have awake."""
+    labels = {"alertname": name, "segment": segment, "moment": moment, "component": "customers"}
+    labels["tier"] = TIERS[URGENT.index(severity)]
+    return labels | {"severity": "none" if name == "CxMoleSnoozed" else severity, "awake": severity}
 
 
 CUSTOMERS = [
@@ -413,7 +420,7 @@ CUSTOMERS = [
     if name.startswith("Cx")
     for severity in URGENT
     for segment in (
-        ("all", "region=north") if name == "CxMole" else ("region=north",) if "Segment" in name else ("all",)
+        ("all", "region=north") if "CxMole" in name else ("region=north",) if "Segment" in name else ("all",)
     )
     for moment in ("pay", "delivery")
 ]
@@ -423,7 +430,7 @@ def test_nothing_mutes_what_is_more_urgent_or_of_another_moment() -> None:
     pairs = [(a, b) for a, b in itertools.product(CUSTOMERS, repeat=2) if mutes(a, b)]
     assert pairs
     assert [p for p in pairs if p[0]["moment"] != p[1]["moment"]] == []
-    assert [(a, b) for a, b in pairs if URGENT.index(a["severity"]) > URGENT.index(b["severity"])] == []
+    assert [(a, b) for a, b in pairs if URGENT.index(a["awake"]) > URGENT.index(b["awake"])] == []
 
 
 def test_no_two_alerts_mute_each_other() -> None:
@@ -449,6 +456,9 @@ def test_a_stale_pipeline_mutes_all_that_is_said_of_customers_and_a_dead_one_the
     [
         (alert("CxMole", "page"), alert("CxMole", "page", "region=north")),
         (alert("CxMole", "page"), alert("CxBurnSlow", "ticket")),
+        (alert("CxMoleSnoozed", "page"), alert("CxMole", "page", "region=north")),
+        (alert("CxMoleSnoozed", "page"), alert("CxBudgetNearlySpent", "ticket")),
+        (alert("CxMoleSnoozed", "ticket"), alert("CxBurnFast", "ticket")),
         (alert("CxMole", "page", "region=north"), alert("CxBurnFast", "page")),
         (alert("CxMole", "ticket"), alert("CxBurnFast", "ticket")),
         (alert("CxBurnFast", "page"), alert("CxSegmentBurn", "ticket", "region=north")),
@@ -457,6 +467,24 @@ def test_a_stale_pipeline_mutes_all_that_is_said_of_customers_and_a_dead_one_the
 )
 def test_the_wider_and_the_better_told_mutes_the_narrower(source: dict[str, str], target: dict[str, str]) -> None:
     assert mutes(source, target)
+
+
+def test_a_snoozed_mole_mutes_what_it_would_mute_awake() -> None:
+    def muted(name: str, severity: str, segment: str) -> list[dict[str, str]]:
+        return [
+            b for b in CUSTOMERS if b["alertname"] != "CxMoleSnoozed" and mutes(alert(name, severity, segment), b)
+        ]
+
+    for severity, segment in itertools.product(URGENT, ("all", "region=north")):
+        assert muted("CxMoleSnoozed", severity, segment) == muted("CxMole", severity, segment)
+
+
+@pytest.mark.parametrize("severity", URGENT)
+@pytest.mark.parametrize("segment", ["all", "region=north"])
+def test_a_snoozed_mole_mutes_no_other_of_its_kind_and_not_the_end_of_its_own_alert(
+    severity: str, segment: str
+) -> None:
+    assert not mutes(alert("CxMoleSnoozed", severity, segment), alert("CxMole", severity, segment))
 
 
 def test_the_names_that_dashboards_link_to_are_the_alerts_links() -> None:
