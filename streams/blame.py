@@ -79,6 +79,24 @@ def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[fl
     return [(surprise(sn, sb, rest), Contributor(name, sb, sn, round(sb - sn * rest, 1))) for name, sn, sb in blamed]
 
 
+def within(
+    blamed: Iterable[Contributor], n: int, bad: int, counts: dict[str, tuple[int, int]]
+) -> tuple[Contributor, ...]:
+    """Who is blamed for a moment's n events and `bad` ones, in figures that are part of these.
+
+    `counts`: events and bad ones of segments, by the case's own signal and in its time, to the block that holds its
+    first harm: what came in that block before it, or while the case was thought to recover, is more than there was.
+    Who has fewer than three bad by that signal is hurt by another one, and not named here.
+    """
+    out = []
+    for c in blamed:
+        sn, sb = counts.get(c.segment, (0, 0))
+        if sb >= MIN_BAD:
+            b = min(sb, bad)
+            out.append(Contributor(c.segment, b, b + min(sn - sb, n - bad), min(c.excess, float(b))))
+    return tuple(out)
+
+
 def _excess(x: tuple[str, int, int], n: int, b: int) -> tuple[float, tuple[str, int, int], float]:
     """A segment's bad events beyond what the rest of n events with b bad ones makes of it, and the rest's share."""
     _, sn, sb = x

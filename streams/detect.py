@@ -203,6 +203,7 @@ class Judge:
         if s.segment == case.segment:
             self._again(case, at)
         elif at - case.harmed >= BLOCK_S:
+            case.eased = False
             self._tell(case, "harm", at)
 
     def _again(self, case: Case, at: int) -> None:
@@ -282,7 +283,13 @@ class Judge:
             for group in groups
             for name, onset in case.members[group.signal].items()
         ]
-        return blame.blame(worst, max(case.first_harm, at - self._memory(case)), alarms)
+        since = max(case.first_harm, at - self._memory(case))
+        found = blame.blame(worst, since, alarms)
+        if case.segment != names.ALL:
+            return found  # who is hurt beside it
+        own = self.state.groups[case.signal].series
+        counts = {c.segment: own[c.segment].since(since) for c in found if c.segment in own}
+        return blame.within(found, case.total, case.bad, counts)
 
     # Time
 
@@ -294,7 +301,7 @@ class Judge:
                     watch.end(self.state, case, at)
             elif (case.recovery >= SURE and at - case.last >= CLOSE_S) or at - case.last >= self._memory(case):
                 self._close(case, at)
-            elif not case.eased and case.recovery >= LEANING and at - case.last >= HOUR_S:
+            elif not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S:
                 case.eased = True
                 self._tell(case, "ease", at)
             elif _grown(case) and at - case.told >= MORE_S:
@@ -339,7 +346,7 @@ class Judge:
             if case.recovery >= SURE:
                 due = min(due, case.last + CLOSE_S)
             elif case.recovery >= LEANING and not case.eased:
-                due = min(due, case.last + HOUR_S)
+                due = min(due, max(case.last, case.harmed) + HOUR_S)
             if _grown(case):
                 due = min(due, case.told + MORE_S)
         return due

@@ -4,6 +4,7 @@ from typing import Final
 
 from streams import names
 from streams.catalogue import Catalogue
+from streams.evidence import wilson_low
 from streams.moles import Contributor, moment_of
 
 HAPPENED: Final = {  # to customers, so many times: one of them may have many events
@@ -73,10 +74,16 @@ def explain(
 def _in(segment: str, named: list[Contributor], half: float) -> str:
     """What is in a segment of the whole is so; whether one has half of the excess is worth a word. Of a segment's
     mole nobody knows (counts are of one dimension at a time): others are hurt beside it."""
-    if segment == names.ALL and max(c.excess for c in named) >= half > 0:
-        return "most of it in " + " and ".join(c.segment for c in named)
-    figures = " and ".join(f"{c.segment} ({c.bad:,} of {c.total:,})" for c in named)
-    return f"{'worst in' if segment == names.ALL else 'at the same time in'} {figures}"
+    most = segment == names.ALL and max(c.excess for c in named) >= half > 0
+    where = "most of it in" if most else "worst in" if segment == names.ALL else "at the same time in"
+    return f"{where} {' and '.join(map(_sure, named))}"
+
+
+def _sure(c: Contributor) -> str:
+    """A contributor with the lower end of its bad share (Wilson, 95 %), and the share of the rest, which that is
+    beyond: how sure it is that it is to blame."""
+    low, rest = wilson_low(c.bad, c.total), (c.bad - c.excess) / c.total
+    return f"{c.segment} ({c.bad:,} of {c.total:,}: surely {low:.0%} or more, elsewhere {rest:.0%})"
 
 
 def _time(at: int) -> str:

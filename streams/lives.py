@@ -86,6 +86,7 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
     linked = tuple(sorted(m for m in life.moments if m != life.moment))
     signal = declared.signals.get(life.signal) if declared else None  # the catalogue may have dropped it since
     objective = signal.objective if signal else catalogue.discovered.objective
+    contributors = tuple(_own(c, f) for c in f.contributors)
     return Mole(
         id=life.id,
         moment=life.moment,
@@ -103,12 +104,12 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
         total=f.total,
         burn_rate=f.burn_rate,
         burn_rate_low=f.burn_rate_low,
-        contributors=tuple(_own(c, f) for c in f.contributors),
+        contributors=contributors,
         linked=linked,
         explain=explain(
             catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.harmed, life.whacked,
             f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
-            f.contributors, linked,
+            contributors, linked,
         ),
         runbook=declared.runbook if declared else None,
     )  # fmt: skip

@@ -77,7 +77,8 @@ def after(state: State, event: Event) -> State:
 
 
 class Contributor(msgspec.Struct, frozen=True):
-    """A segment that carries excess: bad events beyond what the rest of its moment explains."""
+    """A segment that carries excess: bad events beyond what the rest of its moment explains. Of a whole moment's mole
+    its figures are part of the mole's; of a segment's they are of who is hurt beside it, and may be larger."""
 
     segment: str
     bad: int

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.baseline import Group
-from streams.blame import blame, dimension, wider
+from streams.blame import blame, dimension, wider, within
 from streams.detect import Judge
-from streams.evidence import surprise
+from streams.evidence import MIN_BAD, surprise
+from streams.moles import Contributor
 from tests.core import catalogue
 
 T = 1_700_006_400
@@ -60,6 +61,27 @@ def test_two_bad_events_are_no_blame() -> None:
 
 def test_a_probe_is_no_customer() -> None:
     assert blame(group({"all": (900, 9), "voice=probe": (0, 50)}), T, ()) == ()
+
+
+pairs = st.tuples(st.integers(0, 60), st.integers(0, 60))
+
+
+@given(pairs, st.dictionaries(st.sampled_from("abcde"), pairs))
+def test_who_is_blamed_never_has_more_good_or_bad_events_than_the_mole(
+    mole: tuple[int, int], own: dict[str, tuple[int, int]]
+) -> None:
+    blamed = [Contributor(x, 50, 70, 48.5) for x in "abcd"]  # by another signal, say
+    found = within(blamed, sum(mole), mole[1], {x: (sum(n), n[1]) for x, n in own.items()})
+    assert [c.segment for c in found] == [x for x in "abcd" if own.get(x, (0, 0))[1] >= MIN_BAD]
+    for c in found:
+        good, bad = own[c.segment]
+        assert (c.total - c.bad, c.bad) == (min(good, mole[0]), min(bad, mole[1]))
+        assert c.excess <= c.bad
+
+
+def test_what_is_part_of_the_moles_figures_already_is_told_as_it_is() -> None:
+    blamed = blame(group(OUTAGE), T, ())
+    assert within(blamed, 1000, 120, {c.segment: (c.total, c.bad) for c in blamed}) == blamed
 
 
 def test_trouble_is_wider_where_the_rest_would_raise_the_alarm_alone() -> None:

@@ -99,6 +99,52 @@ def test_figures_of_a_long_mole_are_told_while_they_grow() -> None:
     assert all(b.bad < 1.3 * a.bad + 20 for a, b in pairwise(told)), "nobody reads figures that are long past"
 
 
+def also(steps: Steps, begin: int, end: int, segment: str) -> Steps:
+    """The same with every event of a segment bad between two times (s after T)."""
+    out: Steps = []
+    for at, counts in steps:
+        good = next((good for s, _, good, _ in counts if s == segment), 0) if T + begin < at <= T + end else 0
+        out.append(
+            (at, [(s, x, g - good, b + good) if s in ("all", segment) else (s, x, g, b) for s, x, g, b in counts])
+        )
+    return out
+
+
+def test_a_mole_that_a_segment_joins_while_it_recovers_counts_on_and_recovers_once_more() -> None:
+    begin, end = 5 * DAY + 43_200, 5 * DAY + 43_800
+    few = [  # one event in sixty is of a region, too few for the whole to show what they suffer
+        (at, counts + [("region=x", *c[1:]) for c in counts if c[0] == "all"] if i % 60 == 0 else counts)
+        for i, (at, counts) in enumerate(shop(7, per_hour=600, harm=(begin, end, "all", 0.9)))
+    ]
+    found = run(also(few, end + 5 * HOUR_S, end + 6 * HOUR_S, "region=x"))
+    life = [f for f in found if f.event != "more"]
+    assert [(f.event, f.segment) for f in life] == [
+        (event, "all") for event in ("up", "ease", "harm", "ease", "harm", "ease", "over")
+    ]
+    eased, joined, settled = life[3:6]
+    assert T + end + 5 * HOUR_S < joined.at < T + end + 6 * HOUR_S
+    assert (joined.total, joined.bad) == (eased.total, eased.bad)
+    assert settled.bad > joined.bad
+
+
+def test_contributors_of_a_whole_moment_are_part_of_its_figures_whatever_signal_they_alarmed_by() -> None:
+    begin, end = 5 * DAY + 43_200 + 350, 5 * DAY + 50_400  # within a block
+    seen = 0
+    for seed in range(8):
+        outcome = shop(6, seed=seed, harm=(begin, end, "all", 0.3))
+        need = also(outcome, begin - 1200, end, "plan=pro")  # fails longer, and more
+        both = [
+            (at, counts + [(s, "need", g, b) for s, _, g, b in more])
+            for (at, counts), (_, more) in zip(outcome, need, strict=True)
+        ]
+        for f in run(both):
+            for c in f.contributors if f.segment == "all" else ():
+                seen += 1
+                assert c.bad <= f.bad
+                assert c.total - c.bad <= f.total - f.bad
+    assert seen > 10
+
+
 def test_a_segment_that_was_quiet_for_hours_is_no_part_of_what_is_counted_since() -> None:
     one = judge()
     run(shop(3), one)
