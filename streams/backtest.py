@@ -244,8 +244,11 @@ class Backtest:
         for moment in sorted(by) if len(by) > 1 else by:
             some = by[moment]
             code, n = some[0]
-            rows = code.rows if len(some) == 1 and n == code.sign == 1 else _merged(some)
-            if rows:  # what came late leaves nothing in the step of its time
+            if len(some) == 1 and n == code.sign == 1:
+                yield code.judge, code.rows
+            elif all(code.sign == 1 for code, _ in some):
+                yield code.judge, [row for code, n in some for row in code.rows * n]
+            elif rows := _merged(some):  # what came late leaves nothing in the step of its time
                 yield code.judge, rows
 
 

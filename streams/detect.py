@@ -87,7 +87,7 @@ class Judge:
         return self.step_rows(at, rows)
 
     def step_rows(self, at: int, rows: Iterable[tuple[Series, int, int]]) -> list[Finding]:
-        """`step` for series that are at hand: (series, events, bad ones), each series once."""
+        """`step` for series that are at hand: (series, events, bad ones)."""
         if self.due is not None and self.due < at:
             self._elapse(at - 1)
         start = at - STEP_S
@@ -97,23 +97,24 @@ class Judge:
         if not state.midnight:
             state.midnight = (at // DAY_S + 1) * DAY_S
         suspects: list[Series] = []
-        wholes: list[tuple[Series, int, int]] = []
-        later: list[tuple[Series, int, int]] = []
-        for row in rows:
-            s, n, bad = row
-            if s.block != block:
-                s.roll(block)
-                if not s.born:
-                    self._begin(s, start)
+        looked: list[Series] = []
+        for s, n, bad in rows:
+            if s.last != start:
+                s.last = start
+                if s.block != block:
+                    s.roll(block)
+                    if not s.born:
+                        self._begin(s, start)
+                s.before, s.b_before = s.total, s.b
+                if s.case:
+                    looked.append(s)
             s.total += n
-            s.last = start
             if bad:
+                if s.b == s.b_before and not s.case:
+                    looked.append(s)
                 s.b += bad
-            elif not s.case:
-                continue
-            (wholes if s.segment == names.ALL else later).append(row)
-        for s, n, bad in (*wholes, *later):
-            self._weigh(s, at, n, bad, suspects)
+        for s in looked:
+            self._weigh(s, at, suspects)
         if suspects:
             suspects.sort(key=lambda s: (s.segment != names.ALL, s.signal, s.segment))
             for s in suspects:
@@ -125,15 +126,16 @@ class Judge:
         found, self.found = self.found, []
         return found
 
-    def _weigh(self, s: Series, at: int, n: int, bad: int, suspects: list[Series]) -> None:
+    def _weigh(self, s: Series, at: int, suspects: list[Series]) -> None:
         group = self.state.groups[s.signal]
+        n, bad = s.total - s.before, s.b - s.b_before
         hour = (at - STEP_S) // HOUR_S
         if s.hour != hour:
             if group.all.hour != hour:
-                evidence.refresh(group, group.all, hour, n if s.segment == names.ALL else 0)
+                evidence.refresh(group, group.all, at - STEP_S)
             if s.segment != names.ALL:
-                evidence.refresh(group, s, hour, n)
-        if bad and evidence.weigh(group, s, at - STEP_S, n, bad):
+                evidence.refresh(group, s, at - STEP_S)
+        if bad and evidence.weigh(group, s):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             self._follow(group, s, case, n, bad)

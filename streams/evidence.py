@@ -16,7 +16,7 @@ from streams import names
 from streams.baseline import FIRST, ORDINARY_SD, SHRINK, STEADY, WEEK_DAYS, Group
 from streams.intervals import Z
 from streams.limits import limits
-from streams.series import DAY_S, HOURS, LONGEST_S, MEMORY_S, RATIOS, STEP_S, Series
+from streams.series import DAY_S, HOUR_S, HOURS, LONGEST_S, MEMORY_S, RATIOS, STEP_S, Series
 
 QUIET_WEEKS: Final = 40.0
 """The false moles that one accepts: 2.5 in a hundred moment-weeks. What is worked out is an upper bound: see the
@@ -68,17 +68,16 @@ def memory(group: Group, events: float) -> int:
     return int(min(max(wanted, MEMORY_S), longest)) // STEP_S * STEP_S
 
 
-def refresh(group: Group, s: Series, hour: int, n: int = 0) -> None:
-    """What this hour expects of a series; `n`: of its events that came in it. Where the hour that is over was dearer,
-    what is owed is paid for now: the bound holds only if nothing is paid for too cheaply."""
+def refresh(group: Group, s: Series, start: int) -> None:
+    """What this hour expects of a series; `start`: of its first step. Where the hour that is over was dearer, what is
+    owed is paid for now: the bound holds only if nothing is paid for too cheaply."""
     if s.segment == names.ALL:
         allow(group)
-    mine = group.past[s.row]
-    p = float(mine["expect"][hour % HOURS])
-    cv = float(mine["cv"])
+    mine, hour = group.past[s.row], start // HOUR_S
+    p, cv = float(mine["expect"][hour % HOURS]), float(mine["cv"])
     odds = p / (1 - p) * (1 + ORDINARY_SD * cv)
     if s.active and odds < s.odds:
-        _pay(s, s.total - n - s.paid)
+        _pay(s, (s.before if s.last == start else s.total) - s.paid)
     events = daily(group, s)
     s.hour, s.p, s.cv, s.odds, s.memory = hour, p, cv, odds, memory(group, events)
     s.costs = costs(p, cv)
@@ -115,16 +114,17 @@ def rest_now(group: Group, s: Series, start: int) -> float:
     return (group.prior + rest_b) / (group.prior + (rest_e if rest_e > 0 else 0.0))
 
 
-def weigh(group: Group, s: Series, start: int, n: int, bad: int) -> bool:
-    """Adds a step's n events, `bad` > 0 of them, to the scores; whether one is at its limit. `start`: of the step.
+def weigh(group: Group, s: Series) -> bool:
+    """Adds the events of a series' last step, some of them bad, to the scores; whether one is at its limit.
 
     Only a bad event can raise an alarm, so what was good since the last bad one is paid for now: at this step's
     price, or that of the last bad one's hour, if it was dearer (`refresh`).
     """
+    start, n, bad = s.last, s.total - s.before, s.b - s.b_before
     cost, scores = s.costs, s.scores
     if s.segment != names.ALL and not s.alone and (rest := rest_now(group, s, start)) > 1.0:
         cost = costs(s.p, s.cv, rest)
-    owed = s.total - n - s.paid
+    owed = s.before - s.paid
     s.paid = s.total
     fade = math.exp((s.weighed - start) / s.memory) if s.active else 0.0
     s.weighed = start

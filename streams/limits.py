@@ -17,7 +17,7 @@ must show more than the worst day that one accepts can gather; larger ones, agai
 
 import math
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -66,12 +66,41 @@ def limits(accepted: float, bad: float, p: float, cv: float, events: float, null
 
 @lru_cache(maxsize=65_536)
 def _looked_up(accepted: int, bad: int, odds: int, cv: int, events: int, worse: int) -> list[float]:
-    days = levels(cv / _FINE_CV)
+    days = _days(odds, cv, worse)
+    return _limits(accepted / _FINE, math.exp(bad / 2), days, _gains(odds, cv, worse, events))
+
+
+class _Days(NamedTuple):
+    """What days are like, and what a score does on each. Axes: ratio, day."""
+
+    levels: Floats
+    shares: Floats
+    costs: Floats
+    down: Mask  # a score drifts downwards
+    theta: Floats  # root and factor of Cramér and Lundberg
+    reach: Floats
+
+
+class _Gains(NamedTuple):
+    """What the events of a day gain at most. Axes: ratio, θ or cut, day."""
+
+    most: Floats
+    beyond: Mask  # days that are beyond a cut
+    rising: Mask  # ratios against which no day drifts downwards
+    tilts: Ints  # the last that is fair to the days up to a cut …
+    rates: Floats  # … and θ where it is just fair
+
+
+@lru_cache(maxsize=4096)
+def _days(odds: int, cv: int, worse: int) -> _Days:
     mean = math.exp(odds / 2)
     null = mean * math.exp(worse / _FINE)
     p, p0 = mean / (1 + mean), null / (1 + null)
+    days = levels(cv / _FINE_CV)
     shares = np.clip(p * days, _LEAST, 0.99)
-    return _limits(accepted / _FINE, days * math.exp(bad / 2), shares, math.exp(events), p0)
+    costs = np.log1p(p0 * np.expm1(_LN))
+    down = shares * _LN < costs
+    return _Days(days, shares, costs, down, *_ruin(shares, costs, down))
 
 
 def levels(cv: float) -> Floats:
@@ -81,36 +110,36 @@ def levels(cv: float) -> Floats:
     return found
 
 
-def _limits(accepted: float, starts: Floats, q: Floats, events: float, p0: float) -> list[float]:
-    """Axes: ratio, θ or cut, day."""
-    begun = _WEIGHTS * starts
-    most, costs = float(begun.sum()), np.log1p(p0 * np.expm1(_LN))
-    down = q * _LN < costs
-    theta, reach = _ruin(q, costs, down)
-    long = np.count_nonzero(down, axis=1, keepdims=True) - 1  # what begins on days up to it ends on days like it
+@lru_cache(maxsize=1024)  # of 13 kB each
+def _gains(odds: int, cv: int, worse: int, events: int) -> _Gains:
+    days = _days(odds, cv, worse)
+    long = np.count_nonzero(days.down, axis=1, keepdims=True) - 1  # what begins up to it ends on days like it
     cuts = np.concatenate((np.broadcast_to(_CUTS, (len(_LN), len(_CUTS))), np.maximum(long, 0)), axis=1)
-    grows = events * (np.log1p(_TILTED * q) - (_TILTS * costs)[:, :, None])
-    tilts, rates = _fair(grows, cuts)
-    gained = np.maximum(grows, 0.0)
-    beyond, unfair = cuts[:, :, None] < _DAYS, (rates == 0.0)[:, :, None]
+    grows = math.exp(events) * (np.log1p(_TILTED * days.shares) - (_TILTS * days.costs)[:, :, None])
+    return _Gains(np.maximum(grows, 0.0), cuts[:, :, None] < _DAYS, long[:, 0] < 0, *_fair(grows, cuts))
+
+
+def _limits(accepted: float, bad: float, days: _Days, gains: _Gains) -> list[float]:
+    begun = _WEIGHTS * days.levels * bad
+    most, unfair = float(begun.sum()), (gains.rates == 0.0)[:, :, None]
     low = np.ones((len(_LN), 1))  # beyond where an excursion begins
     high = low * _HIGHEST
     more, less = _UNKNOWN, _UNKNOWN  # log how often, at low and high
     for _ in range(_HALVES):
         h = np.sqrt(low * high)
-        least = np.minimum.accumulate(gained - (_TILTS * h)[:, :, None], axis=1)
-        least = np.where(unfair, 0.0, least[_EACH, tilts])
-        wild = (np.minimum(begun * np.exp(np.minimum(least, _HUGE)), _WEIGHTS) * beyond).sum(axis=2)
-        mixed = (wild + most * np.exp(-rates * h))[:, :-1].min(axis=1)
-        ever = (np.minimum(begun * reach * np.exp(-theta * h), _WEIGHTS) * down).sum(axis=1)
-        lasting = np.where(long[:, 0] < 0, 1.0, ever + wild[:, -1])
+        least = np.minimum.accumulate(gains.most - (_TILTS * h)[:, :, None], axis=1)
+        least = np.where(unfair, 0.0, least[_EACH, gains.tilts])
+        wild = (np.minimum(begun * np.exp(np.minimum(least, _HUGE)), _WEIGHTS) * gains.beyond).sum(axis=2)
+        mixed = (wild + most * np.exp(-gains.rates * h))[:, :-1].min(axis=1)
+        ever = (np.minimum(begun * days.reach * np.exp(-days.theta * h), _WEIGHTS) * days.down).sum(axis=1)
+        lasting = np.where(gains.rising, 1.0, ever + wild[:, -1])
         often = np.log(np.maximum(np.minimum(lasting, mixed), _NEVER))[:, None]
         seldom = often <= accepted
         low, more = np.where(seldom, low, h), np.where(seldom, more, often)
         high, less = np.where(seldom, h, high), np.where(seldom, often, less)
     known = (more != _UNKNOWN) & (less != _UNKNOWN)
     between = np.where(known, (more - accepted) / np.where(known, more - less, 1.0), 1.0)
-    found: list[float] = (_LN - costs + low + between * (high - low))[:, 0].tolist()
+    found: list[float] = (_LN - days.costs + low + between * (high - low))[:, 0].tolist()
     return found
 
 

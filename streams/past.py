@@ -31,7 +31,6 @@ PAST: Final = np.dtype(
         ("change_n", "f8"),  # as `spread`, of a day's volume
         ("change_d", "f8"),
         ("least", "f8"),  # the share of the mean that an ordinary quiet day has
-        ("growth", "f8"),  # evidence that an hour of silence is, at most
         ("wide", "?"),  # has a past of its own: `all` and the voices
     ]
 )

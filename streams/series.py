@@ -54,7 +54,9 @@ class Series(msgspec.Struct, array_like=True):
     by_hour: int = 0  # up to this block they are whole hours …
     by_day: int = 0  # … and up to this one whole days
     memory: int = MEMORY_S  # seconds; what is older may be forgotten
-    last: int = 0  # start of the last step with an event
+    last: int = 0  # start of the last step with an event …
+    before: int = 0  # … and `total` and `b` before it
+    b_before: int = 0
     born: int = 0
     # Evidence (CUSUMs, one for each ratio, since its last zero)
     active: bool = False  # some score is above zero
@@ -78,6 +80,7 @@ class Series(msgspec.Struct, array_like=True):
     rest_n: int = 0
     # Silence
     silent: bool = False  # a case of silence is open: its hours teach no volume
+    growth: float = 0.0  # evidence that a second of silence is, at most
     quiet: float = 0.0  # evidence that too little comes
     quiet_since: int = 0
     quiet_at: int = 0  # up to when it is worked out …

@@ -63,8 +63,10 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
         max(x for x, busy in zip(some, group.busy, strict=True) if busy) if any(group.busy) else 0.0
         for some in (group.rates, group.pattern)
     ]
-    past["growth"] = _GROWTH * past["least"] * past["rate"].max(axis=1) * most[1]
-    past["growth"][0] = _GROWTH * past["least"][0] * most[0]
+    growth = _GROWTH / HOUR_S * past["least"] * past["rate"].max(axis=1) * most[1]
+    growth[0] = _GROWTH / HOUR_S * past["least"][0] * most[0]
+    for s, grows in zip(group.series.values(), growth.tolist(), strict=True):
+        s.growth = grows
     limits(group)
 
 
@@ -118,8 +120,7 @@ def limit(group: Group, s: Series) -> float:
 
 def most(group: Group, s: Series, at: int) -> float:
     """What the score could be at `at`, at most: events are taken in, silence since the last one at the dearest."""
-    growth = float(group.past["growth"][s.row]) / HOUR_S
-    n = s.total - s.heard
+    growth, n = s.growth, s.total - s.heard
     if n:
         heard = s.last if s.last % HOUR_S else s.last + HOUR_S  # whole hours or dates: the hour has said what it has
         last = min(max(heard, s.quiet_at), at)
@@ -187,9 +188,7 @@ def speaking(group: Group) -> Mask:
 def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
     """The earliest time after `at` at which the score could be at its limit, to the block; not within `lateness`,
     which silence has to last anyway."""
-    growth = float(group.past["growth"][s.row])
-    if growth <= 0:
+    if s.growth <= 0:
         return at + DAY_S
-    hours = max(0.0, limit(group, s) - s.quiet) / growth
-    wait = max(min(int(hours * HOUR_S), MEMORY_S), int(lateness))
+    wait = max(min(int(max(0.0, limit(group, s) - s.quiet) / s.growth), MEMORY_S), int(lateness))
     return -(-max(s.quiet_at + wait, at + BLOCK_S) // BLOCK_S) * BLOCK_S

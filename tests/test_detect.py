@@ -295,16 +295,17 @@ def test_the_bound_of_one_number_is_that_of_the_metrics(bad: int, more: int) -> 
 def test_a_score_is_the_best_of_all_beginnings(steps: list[tuple[int, int, int]]) -> None:
     group = Group("outcome", 0.99, 1.0)
     s = group.add("all")
-    evidence.refresh(group, s, T // HOUR_S)
+    evidence.refresh(group, s, T)
     at, seen = T, list[tuple[int, int, int]]()
     for good, bad, wait in steps:
         at += 10 * wait
-        s.total += good + bad
+        s.last, s.before, s.b_before = at, s.total, s.b
+        s.total, s.b = s.total + good + bad, s.b + bad
         if not bad:
             continue
         seen.append((at, s.total - good - bad - sum(n for _, n, _ in seen), 0))  # paid for with the next bad one
         seen.append((at, good + bad, bad))
-        evidence.weigh(group, s, at, good + bad, bad)
+        evidence.weigh(group, s)
         for k, r in enumerate(RATIOS):
             sums = [
                 sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / s.memory) for t, n, b in seen[i:])
