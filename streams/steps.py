@@ -11,17 +11,15 @@ the clock has passed its end; what still turns up for it (a source that was idle
         12:00:10            4         0      +2           6     the two were sent late, and known only now
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from streams.route import Routes
-from streams.series import DAY_S
+from streams.series import DAY_S, HOUR_S
 from streams.signals import CAME, LEFT
 from streams.windows import BUCKET_S, NONE, Ahead, Cells, Ints, Mask, joined
 from streams.wire import Lane
-
-FAR: Final = 50
 
 
 class Step(NamedTuple):
@@ -46,7 +44,7 @@ class Steps:
         self._moment = NONE  # of the series
         self._order = NONE  # of the series, by name
         self._of = np.zeros((3, 64), np.int64)  # by lane: 2 × series + bad, or -1; its sign; whether it is late
-        self._waiting: list[tuple[int, Ints, Ints, Ints]] = []  # first bucket; buckets, lanes, values
+        self._runs: list[Cells] = []  # those whose hour has come: buckets, which ascend; lanes; values
         self._ahead = Ahead()  # by their starts, and not by their buckets
 
     def lane(self, i: int, lane: Lane) -> None:
@@ -85,28 +83,37 @@ class Steps:
     def _wait(self, cells: Cells) -> None:
         starts, lanes, values = cells
         if len(starts):
-            self._waiting.append((int(starts.min()) // BUCKET_S, starts // BUCKET_S, lanes, values))
+            order = np.argsort(starts, kind="stable")
+            self._runs.append((starts[order] // BUCKET_S, lanes[order], values[order]))
 
     @property
     def cells(self) -> int:
         """How many wait."""
-        return self._ahead.size + sum(len(w[1]) for w in self._waiting)
+        return self._ahead.size + sum(len(buckets) for buckets, _, _ in self._runs)
 
     def end(self, clock_s: int, most: int) -> int:
-        """Where to take to, at most the clock: a day, or a step less than it takes to have `most` counts.
+        """Where to take to, at most the clock: a day, or about as far as it takes to have `most` counts."""
+        limit = self._release(clock_s, most)
+        if not self._runs:
+            return limit
+        first = max(self.through, int(min(buckets[0] for buckets, _, _ in self._runs)) * BUCKET_S)
+        ready = sum(len(buckets) for buckets, _, _ in self._runs)
+        if ready > most:
+            longest = max((buckets for buckets, _, _ in self._runs), key=len)
+            limit = min(limit, max(int(longest[len(longest) * most // ready]) * BUCKET_S, first + BUCKET_S))
+        return min(limit, first + DAY_S)
 
-        And no less than a fiftieth of those whose hour has come: each pass goes through all of them.
-        """
-        self._wait(self._ahead.advance(clock_s))
-        if not self._waiting:
-            return clock_s
-        buckets = np.concatenate([w[1] for w in self._waiting])
-        first = max(self.through, int(buckets.min()) * BUCKET_S)
-        most = max(most, len(buckets) // FAR)
-        if len(buckets) > most:
-            step = int(np.partition(buckets, most)[most])
-            return min(clock_s, max(step * BUCKET_S, first + BUCKET_S), first + DAY_S)
-        return min(clock_s, first + DAY_S)
+    def _release(self, clock_s: int, most: int) -> int:
+        """Lets so many come forward, hour by hour, for each pass looks at all that have; the end of these hours."""
+        ready = sum(len(buckets) for buckets, _, _ in self._runs)
+        while (hour := self._ahead.first) is not None and hour <= clock_s // HOUR_S:
+            if ready > most:
+                return hour * HOUR_S
+            cells = self._ahead.advance(hour * HOUR_S)
+            ready += len(cells[0])
+            self._wait(cells)
+        self._ahead.advance(clock_s)
+        return clock_s
 
     def take(self, end: int) -> dict[str, list[Step]]:
         """By moment the steps that end at or before `end` and saw anything, in order."""
@@ -140,22 +147,20 @@ class Steps:
         self.through = end
         return steps
 
-    def _due(self, end: int) -> tuple[Ints, Ints, Ints]:
-        """Takes buckets, lanes and values of the steps up to `end` from those that wait."""
-        self._wait(self._ahead.advance(end))
-        due = [w for w in self._waiting if w[0] * BUCKET_S < end]
-        if not due:
-            return NONE, NONE, NONE
-        self._waiting = [w for w in self._waiting if w[0] * BUCKET_S >= end]
-        buckets, lanes, values = (np.concatenate([w[i] for w in due]) for i in (1, 2, 3))
-        later = buckets * BUCKET_S >= end
-        if later.any():
-            kept = buckets[later]
-            self._waiting.append((int(kept.min()), kept, lanes[later], values[later]))
-            buckets, lanes, values = buckets[~later], lanes[~later], values[~later]
-        return buckets, lanes, values
+    def _due(self, end: int) -> Cells:
+        """Takes the cells of the steps up to `end` from those that wait."""
+        self._wait(self._ahead.advance(end - BUCKET_S))
+        due: list[Cells] = []
+        left: list[Cells] = []
+        for buckets, lanes, values in self._runs:
+            i = int(np.searchsorted(buckets, end // BUCKET_S))
+            due.append((buckets[:i], lanes[:i], values[:i]))
+            if i < len(buckets):
+                left.append((buckets[i:], lanes[i:], values[i:]))
+        self._runs = left
+        return joined(due)
 
-    def waiting(self) -> tuple[Ints, Ints, Ints]:
+    def waiting(self) -> Cells:
         """Buckets, lanes, values of all that is not judged yet."""
         starts, lanes, values = self._ahead.dump()
-        return joined([(starts // BUCKET_S, lanes, values), *(w[1:] for w in self._waiting)])
+        return joined([(starts // BUCKET_S, lanes, values), *self._runs])

@@ -10,6 +10,7 @@ that a lead in event time costs 24 bytes a cell and not a row a bucket.
 """
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from typing import Any, Final
 
 import numpy as np
@@ -115,6 +116,7 @@ class Ahead:
         self.hour = 0  # that of the clock
         self.size = 0  # cells
         self._hours: dict[int, list[Cells]] = {}
+        self._heap: list[int] = []  # of `_hours`
 
     def add(self, starts: Ints, lanes: Ints, values: Ints) -> Cells:
         """Keeps what is of a later hour; returns what is not."""
@@ -125,16 +127,26 @@ class Ahead:
         order = order[np.argsort(starts[order], kind="stable")]
         kept = starts[order], lanes[order], values[order]
         for hour, some in pieces(kept[0] // HOUR_S):
-            self._hours.setdefault(hour, []).append((kept[0][some], kept[1][some], kept[2][some]))
+            if hour not in self._hours:
+                self._hours[hour] = []
+                heappush(self._heap, hour)
+            self._hours[hour].append((kept[0][some], kept[1][some], kept[2][some]))
         self.size += len(order)
         return starts[~later], lanes[~later], values[~later]
 
     def advance(self, clock_s: int) -> Cells:
         """Moves the clock, and gives away what is of its hour or of one before it."""
         self.hour = max(self.hour, clock_s // HOUR_S)
-        due = joined([c for hour in sorted(h for h in self._hours if h <= self.hour) for c in self._hours.pop(hour)])
-        self.size -= len(due[0])
-        return due
+        due: list[Cells] = []
+        while self._heap and self._heap[0] <= self.hour:
+            due += self._hours.pop(heappop(self._heap))
+        self.size -= sum(len(starts) for starts, _, _ in due)
+        return joined(due)
+
+    @property
+    def first(self) -> int | None:
+        """The first hour of which something waits."""
+        return self._heap[0] if self._heap else None
 
     def dump(self) -> Cells:
         """All of it."""
