@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ CATALOGUE = ROOT / "deploy" / "moments.yaml"
 SINCE = dt.timedelta(hours=12)
 OUTAGE = 400  # events of one moment in four minutes, all of them failed
 PAYMENT, CALLBACK, REFUND, CALL = "checkout-payment", "support-callback", "returns-refund", "support-call"
+LETTER = "newsletter"  # nobody declared it
 REGIONS = ("north", "south", "east", "west", "centre")
 PAGE_S = 15  # from `popped` to the pager
 
@@ -91,10 +93,11 @@ class World:
         assert mole is not None
         return mole
 
-    def whack(self, moment: str) -> None:
+    def act(self, moment: str, action: str, **body: str) -> None:
         """As somebody on call does it."""
-        url = f"{self.worker.url}/api/moles/{self.mole(moment)['id']}/whack"
-        urllib.request.urlopen(urllib.request.Request(url, b"{}", {"Content-Type": "application/json"})).close()
+        url = f"{self.worker.url}/api/moles/{self.mole(moment)['id']}/{action}"
+        data = json.dumps(body).encode()
+        urllib.request.urlopen(urllib.request.Request(url, data, {"Content-Type": "application/json"})).close()
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +117,7 @@ def world(
 
     now = dt.datetime.now(dt.UTC)
     history = shop(now, SINCE)
-    history += outage(CALLBACK, now - dt.timedelta(hours=5))
+    history += outage(CALLBACK, now - dt.timedelta(hours=5)) + outage(LETTER, now - dt.timedelta(hours=8))
     history += outage(REFUND, now - dt.timedelta(hours=2))
     history += outage(CALL, now - dt.timedelta(hours=3), islands=True) + outage(CALL, now - dt.timedelta(minutes=40))
     emit(history)
@@ -141,7 +144,8 @@ def world(
         emit(shop(dt.datetime.now(dt.UTC), dt.timedelta(minutes=10), seed=2))
         traffic = stack.enter_context(Traffic(lab, seed=3).flowing())
         world = World(worker, traffic, prometheus, alertmanager, webhook, generated)
-        world.whack(CALLBACK)
+        world.act(CALLBACK, "whack")
+        world.act(LETTER, "snooze", **{"for": "7d"})
         world.mole(REFUND)  # stays
         settled = f"max(timestamp({names.CLOCK}) - {names.CLOCK}) < 5"
         wait_until(lambda: prometheus.has(settled), 60, "the clock is that of the wall")
@@ -254,14 +258,19 @@ def segment_burns(world: World) -> bool:
     return any(here <= labels.items() for labels, _ in world.prometheus.query(alone))
 
 
-@pytest.mark.slow
-def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_that_mutes_the_rest(
-    world: World,
-) -> None:
-    def pages() -> list[list[str]]:
-        return [names for names in world.webhook.names("/page") if names]
+def pages(world: World) -> list[list[str]]:
+    """For each page the alerts that fire."""
+    return [names for names in world.webhook.names("/page") if names]
 
-    wait_until(pages, 60, "the page")
+
+def ended(world: World) -> int:
+    """How many pages of moles have ended."""
+    return world.webhook.names("/page", "resolved").count(["CxMole"])
+
+
+@pytest.mark.slow
+def test_a_game_over_mole_is_one_page_that_a_snooze_ends_and_another_when_it_wakes(world: World) -> None:
+    wait_until(lambda: pages(world), 60, "the page")
     mole = world.mole(PAYMENT)
     popped = dt.datetime.fromisoformat(mole["popped"]).timestamp()
     (first,) = (message for message in world.webhook.told if message.path == "/page")
@@ -288,26 +297,36 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
         said = each["annotations"]["summary"] + each["annotations"]["description"]
         assert not re.search(r"no value|<error|[{}?]", said)
 
+    began = time.time()
+    world.act(PAYMENT, "snooze", **{"for": "150s"})
+    wait_until(lambda: ended(world), 120, "the page's end, since the mole sleeps")
+    wait_until(lambda: len(pages(world)) > 1, 150, "a page when it wakes")
+    assert [m for m in world.webhook.told if m.path == "/page"][-1].at - began > 120
+    assert pages(world) == 2 * [["CxMole"]]
+
+
+@pytest.mark.slow
+def test_a_whacked_mole_is_the_end_of_its_page_and_a_dead_pipeline_is_another_that_mutes_the_rest(
+    world: World,
+) -> None:
+    wait_until(lambda: pages(world), 60, "the page")
+    before, ends = pages(world), ended(world)
     wait_until(lambda: segment_burns(world), 120, "a segment that burns inside the mole")
     world.traffic.hurt.clear()
-    world.whack(PAYMENT)
-
-    def ended() -> bool:
-        return ["CxMole"] in world.webhook.names("/page", "resolved")
-
-    wait_until(ended, 240, "the end of the page")
+    world.act(PAYMENT, "whack")
+    wait_until(lambda: ended(world) > ends, 150, "the end of the page")
     # By then the burn rates of the same harm, of the whole and of its segments, would have told, were the mole not
     # known; pending they may have been, before it was.
     burns = f'{{alertname=~"Cx(Segment)?Burn.*",alertstate="firing",moment="{PAYMENT}"}}'
     assert not world.prometheus.has(f"last_over_time(ALERTS{burns}[10m])")
-    assert pages() == [["CxMole"]]
+    assert pages(world) == before
     tickets = [a["labels"] for m in world.webhook.told if m.path == "/ticket" for a in m.body["alerts"]]
     assert {x["moment"] for x in tickets} >= {CALL, REFUND}
     hurt = [x for x in tickets if x["moment"] in (PAYMENT, CALL, REFUND)]  # others may have a segment's from before
     assert [x for x in hurt if x["moment"] == PAYMENT or x["segment"] != "all"] == []
 
     world.worker.kill()
-    wait_until(lambda: ["MolehillDown"] in pages(), 180, "the page about the worker")
+    wait_until(lambda: ["MolehillDown"] in pages(world), 180, "the page about the worker")
 
     def muted() -> bool:
         told = [a for a in world.prometheus.alerts() if a["labels"]["component"] == "customers"]
@@ -316,4 +335,4 @@ def test_a_game_over_mole_is_one_page_that_ends_and_a_dead_pipeline_is_another_t
         return "CxMole" in firing and firing <= muted
 
     wait_until(muted, 60, "what is said of customers is muted")
-    assert [names for names in pages() if names not in (["CxMole"], ["MolehillDown"])] == []
+    assert [names for names in pages(world) if names not in (["CxMole"], ["MolehillDown"])] == []
