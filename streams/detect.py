@@ -34,6 +34,9 @@ LEANING: Final = math.log(10)
 CLOSE_S: Final = DAY_S - blame.SETTLE_S
 """So long after its last alarm a case may still not be over: causes come back with the hour of the day, a night says
 nothing, and what lasts as long as a case takes to settle is back by then. That it recovers is told long before."""
+FORGOTTEN: Final = 20
+"""Half-lives after which a millionth of the past is left: who has heard nothing for so long learns nothing more (one
+wrong time in a file makes decades)."""
 TELL_S: Final = HOUR_S
 """That an open case goes on is told at most so often …"""
 MORE_S: Final = BLOCK_S
@@ -331,6 +334,10 @@ class Judge:
             for case in watch.look(state, self.moment, due, self.catalogue.allowed_lateness):
                 self._tell(case, "up", due)
             if state.midnight <= due:
+                if due - watch.heard(state) > FORGOTTEN * self.half_life * DAY_S:
+                    watch.give_up(state)
+                    state.midnight = 0  # until something comes
+                    break
                 midnight.learn(state, due, self.half_life, self.catalogue.budget_period)
                 watch.begin(state, due, self.catalogue.allowed_lateness)
                 self.found += midnight.day(state, self.moment, due)

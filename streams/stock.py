@@ -18,6 +18,7 @@ from streams.windows import Ints, Mask
 
 MINUTE_S: Final = 60
 APART: Final = 60  # minutes
+LONGEST: Final = max(pair.long_s for pair in PAIRS) // MINUTE_S
 
 Key = tuple[str, str, str]  # moment, segment, signal
 
@@ -35,12 +36,11 @@ class Stock:
     def __init__(self, period_s: float) -> None:
         self.period_s = period_s
         self.counts: dict[Key, tuple[list[int], list[int], list[int]]] = {}
-        self.first = self.last = 0
+        self.last = 0
 
     def add(self, key: Key, at: int, n: int, bad: int) -> None:
         """Counts of a step that ends at `at`."""
         minute = (at - 1) // MINUTE_S
-        self.first = min(self.first or minute, minute)
         self.last = max(self.last, minute)
         minutes, ns, bads = self.counts.setdefault(key, ([], [], []))
         if minutes and minutes[-1] == minute:
@@ -52,10 +52,12 @@ class Stock:
             bads.append(bad)
 
     def episodes(self, key: Key, objective: float) -> list[Episode]:
-        """The episodes of one series."""
+        """The episodes of one series. No window reaches over a pause that is longer than the longest: of longer ones
+        nothing is worked out, be they decades (one wrong time in a file makes them)."""
         minutes, ns, bads = self.counts[key]
-        size = self.last - self.first + 1
-        at = np.array(minutes, np.int64) - self.first
+        when = np.array(minutes, np.int64)
+        at = np.concatenate(([0], np.cumsum(np.minimum(np.diff(when), LONGEST))))  # minutes without such pauses
+        size = int(at[-1] + min(self.last - when[-1], LONGEST)) + 1
         total = _summed(at, ns, size)
         bad = _summed(at, bads, size)
         fires = np.zeros(size, bool)
@@ -65,11 +67,12 @@ class Stock:
         on = np.flatnonzero(fires)
         if not len(on):
             return []
+        before = np.searchsorted(at, on, "right") - 1
+        on = when[before] + on - at[before]
         cuts = np.flatnonzero(np.diff(on) > APART)
         begins = on[np.concatenate(([0], cuts + 1))].tolist()
         ends = on[np.concatenate((cuts, [len(on) - 1]))].tolist()
-        clock = (self.first + 1) * MINUTE_S
-        return [Episode(clock + b * MINUTE_S, clock + e * MINUTE_S) for b, e in zip(begins, ends, strict=True)]
+        return [Episode((b + 1) * MINUTE_S, (e + 1) * MINUTE_S) for b, e in zip(begins, ends, strict=True)]
 
 
 def _summed(at: Ints, values: list[int], size: int) -> Ints:

@@ -28,6 +28,18 @@ def begin(state: State, midnight: int, lateness: float) -> None:
                 _schedule(state, s, silence.next_look(group, s, midnight, lateness))
 
 
+def heard(state: State) -> int:
+    """When anything was last counted."""
+    return max((s.last for group in state.groups.values() for s in group.series.values()), default=0)
+
+
+def give_up(state: State) -> None:
+    """Listens to nobody; `begin` takes them up again."""
+    for _, signal, segment in state.looks:
+        state.groups[signal].series[segment].looked = False
+    state.looks = []
+
+
 def look(state: State, moment: str, at: int, lateness: float) -> list[Case]:
     """The looks that are due at `at`; the new cases."""
     found: list[Case] = []

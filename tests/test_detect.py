@@ -425,3 +425,28 @@ def test_being_called_when_it_is_due_changes_nothing(seed: int) -> None:
             found += one.step(one.due, ())
         found += one.step(at, counts)
     assert [f for f in found if f.event != "day"] == run(LONG)
+
+
+FAR = 75 * 365 * DAY
+
+
+def test_after_twenty_half_lives_without_an_event_nothing_is_due_and_what_comes_then_is_judged() -> None:
+    past, long = shop(21), 20 * 28 * DAY
+    again = [(at + FAR, counts) for at, counts in shop(8, harm=(5 * DAY, 5 * DAY + 7200, "all", 0.6))]
+    one, calls = judge(), 0
+    called = run(past, one)
+    while one.due is not None:
+        assert one.due <= past[-1][0] + long + 2 * DAY
+        calls += 1
+        called += [f for f in one.step(one.due, ()) if f.event != "day"]
+    assert calls > long // DAY, "it learns for as long as there is something left"
+    called += run(again, one)
+    assert called == run([*past, *again])
+    assert [f.kind for f in ups(called)] == ["silence", "shift"]
+
+
+def test_a_judge_of_whom_nothing_was_ever_heard_waits_for_nothing() -> None:
+    one = judge()
+    one.step(T + 10, ())
+    run((), one, end=T + 3 * DAY)
+    assert one.due is None
