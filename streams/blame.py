@@ -9,11 +9,12 @@ likely than a second cause in the same hours. Only a trouble that is wider than 
 from collections.abc import Iterable
 from typing import Final
 
-from streams import names
+from streams import cases, names
 from streams.baseline import Group
+from streams.cases import Case, State
 from streams.evidence import MIN_BAD, stands, surprise, wilson_low
 from streams.moles import Contributor
-from streams.series import HOUR_S, MEMORY_S
+from streams.series import HOUR_S, MEMORY_S, Series
 
 MOST: Final = 0.8
 """Blame goes on until it explains so much of the excess (Pareto's share)."""
@@ -115,6 +116,35 @@ def wider(group: Group, since: int, segments: Iterable[str]) -> bool:
             sn, sb = s.since(since)
             n, b, e = n - sn, b - sb, e - sn * s.p
     return stands(group, whole, n, b, e)
+
+
+def one_of(state: State, group: Group, s: Series, onset: int, at: int) -> Case | None:
+    """The open case that an alarm of series `s` is part of, if any."""
+    known = [c for c in state.cases.values() if c.kind != "silence"]
+    for case in known:
+        if case.segment == s.segment or case.popped == at:
+            return case
+    hurting = [
+        c
+        for c in known
+        if fresh(c.last if c.segment == names.ALL else c.first_harm, at, cases.memory(state, c))
+        and (not c.eased or onset - c.last <= SETTLE_S)
+    ]
+    for case in hurting:
+        if case.segment == names.ALL:
+            return case
+    for case in hurting:
+        if s.segment != names.ALL or not wider(group, onset, side(case)):
+            return case
+    return None
+
+
+def side(case: Case) -> list[str]:
+    """The case's members that are of the dimension of its segment, and began when it did: who followed later shows
+    how wide it has grown."""
+    mine, late = dimension(case.segment), case.first_harm + TOGETHER_S
+    members = [x for some in case.members.values() for x in some.items()]
+    return sorted({x for x, onset in members if dimension(x) == mine and onset <= late})
 
 
 def fresh(first_harm: int, at: int, memory: int = MEMORY_S) -> bool:

@@ -1,9 +1,15 @@
 """What a judge remembers: its series, its open cases, and what of the past is not to be learnt."""
 
+import zlib
+from heapq import heapify
+from typing import Final
+
 import msgspec
 
-from streams.baseline import Group
+from streams.baseline import Group, Wide
 from streams.moles import Contributor
+from streams.past import PAST, packed, unpacked
+from streams.series import Series
 
 
 class Case(msgspec.Struct):
@@ -53,3 +59,49 @@ def spans(state: State, now: int, period: float) -> list[tuple[str, str, str, in
 def series_of(case: Case) -> list[tuple[str, str]]:
     """Signal and segment of each member."""
     return [(signal, segment) for signal, some in case.members.items() for segment in some]
+
+
+def memory(state: State, case: Case) -> int:
+    """How long evidence of a case lasts, in seconds."""
+    return state.groups[case.signal].series[case.segment].memory
+
+
+def grown(case: Case) -> bool:
+    """Whether its figures are worth telling again."""
+    return not case.eased and case.kind != "silence" and 10 * case.bad >= 11 * case.shown > 0
+
+
+_PARTS: Final = (State, Case, Contributor, Group, Wide, Series)
+FORMAT: Final = zlib.crc32(repr(([c.__annotations__ for c in _PARTS], PAST.descr)).encode())
+"""Another one where a judge's state is of other fields."""
+
+
+def dump(state: State, due: int | None) -> bytes:
+    """All of it, and when its judge wants to be called."""
+    for group in state.groups.values():
+        group.past = group.past[: len(group.series)]  # none to spare
+    return msgspec.msgpack.encode((FORMAT, msgspec.msgpack.encode((state, due), enc_hook=packed)))
+
+
+def load(blob: bytes) -> tuple[State, int | None] | None:
+    """What `dump` took; None where it is of another version's making."""
+    made, state = msgspec.msgpack.decode(blob, type=tuple[int, bytes])
+    if made != FORMAT:
+        return None
+    return msgspec.msgpack.decode(state, type=tuple[State, int | None], dec_hook=unpacked)
+
+
+def keep_to(state: State, objectives: dict[str, float], period: float) -> None:
+    """Objectives (by signal) and budget period (seconds) are those of now; signals that are gone are forgotten."""
+    state.groups = {x: group for x, group in state.groups.items() if x in objectives}
+    for group in state.groups.values():
+        group.objective, group.share = objectives[group.signal], 1 / len(objectives)
+        group.period = period
+    state.looks = [x for x in state.looks if x[1] in objectives]
+    heapify(state.looks)
+    for case in list(state.cases.values()):
+        case.members = {x: some for x, some in case.members.items() if x in objectives}
+        if case.signal not in objectives:
+            del state.cases[case.id]
+            for signal, segment in series_of(case):
+                state.groups[signal].series[segment].forget_evidence()

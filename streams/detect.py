@@ -6,27 +6,19 @@ moment is that case's blame; a failing segment under a fine average is a case of
 """
 
 import math
-import zlib
 from collections.abc import Iterable
-from heapq import heapify
 from typing import Final
 
-import msgspec
-
-from streams import blame, evidence, midnight, names, watch
-from streams.baseline import Group, Wide
+from streams import blame, cases, evidence, findings, midnight, names, watch
+from streams.baseline import Group
 from streams.burn import burning
-from streams.cases import Case, State, series_of
+from streams.cases import Case, State
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
-from streams.moles import Contributor, Finding, mole_id
-from streams.past import PAST, packed, unpacked
+from streams.moles import Finding, Said, mole_id
 from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
-_PARTS: Final = (State, Case, Contributor, Group, Wide, Series)
-FORMAT: Final = zlib.crc32(repr(([c.__annotations__ for c in _PARTS], PAST.descr)).encode())
-"""Another one where a judge's state is of other fields."""
 SURE: Final = math.log(100)
 """Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
@@ -170,10 +162,10 @@ class Judge:
             return
         onset, n, bad = s.starts[k], s.seen[k], s.bads[k]
         if case is not None:
-            if not blame.wider(group, onset, self._side(case)):
+            if not blame.wider(group, onset, blame.side(case)):
                 return
             del case.members[s.signal][s.segment]  # it has outgrown the segment's case
-        known = self._one_of(group, s, onset, at)
+        known = blame.one_of(state, group, s, onset, at)
         if known is not None:
             self._join(known, s, onset, at)
             return
@@ -218,83 +210,8 @@ class Judge:
             case.eased = False
             self._tell(case, "harm", at)
 
-    def _one_of(self, group: Group, s: Series, onset: int, at: int) -> Case | None:
-        """The open case that an alarm is part of, if any."""
-        cases = [c for c in self.state.cases.values() if c.kind != "silence"]
-        for case in cases:
-            if case.segment == s.segment or case.popped == at:
-                return case
-        hurting = [
-            c
-            for c in cases
-            if blame.fresh(c.last if c.segment == names.ALL else c.first_harm, at, self._memory(c))
-            and (not c.eased or onset - c.last <= blame.SETTLE_S)
-        ]
-        for case in hurting:
-            if case.segment == names.ALL:
-                return case
-        for case in hurting:
-            if s.segment != names.ALL or not blame.wider(group, onset, self._side(case)):
-                return case
-        return None
-
-    def _memory(self, case: Case) -> int:
-        return self.state.groups[case.signal].series[case.segment].memory
-
-    def _side(self, case: Case) -> list[str]:
-        """The case's members that are of the dimension of its segment, and began when it did: who followed later
-        shows how wide it has grown."""
-        mine, late = blame.dimension(case.segment), case.first_harm + blame.TOGETHER_S
-        members = [x for some in case.members.values() for x in some.items()]
-        return sorted({x for x, onset in members if blame.dimension(x) == mine and onset <= late})
-
-    def _tell(self, case: Case, event: str, at: int) -> None:
-        group = self.state.groups[case.signal]
-        s = group.series[case.segment]
-        budget = 1 - group.objective
-        if event in ("up", "harm", "more") and case.kind != "silence":
-            case.contributors = self._blame(case, at)
-        case.told, case.shown = at, case.bad
-        case.harmed = at if event in ("up", "harm") else case.harmed
-        daily = evidence.daily(group, s)
-        share = case.bad / case.total if case.total else 0.0
-        self.found.append(
-            Finding(
-                at=at,
-                moment=self.moment,
-                segment=case.segment,
-                signal=case.signal,
-                kind=case.kind,
-                event=event,  # type: ignore[arg-type]
-                case=case.id,
-                first_harm=case.first_harm,
-                bad=case.bad,
-                total=case.total,
-                expected=round(case.expected, 3),
-                burn_rate=round(share / budget, 3),
-                burn_rate_low=round(evidence.wilson_low(case.bad, case.total) / budget, 3),
-                budget=round(max(0.0, case.bad - case.expected) / (budget * daily * self.half_life), 6),
-                contributors=case.contributors,
-                cause=case.cause,
-            )
-        )
-
-    def _blame(self, case: Case, at: int) -> tuple[Contributor, ...]:
-        """By the signal with most bad events, which shows best who is hurt; alarms by the signal that raised them."""
-        groups = [self.state.groups[signal] for signal in sorted(case.members)]
-        worst = max(groups, key=lambda g: g.all.since(case.first_harm)[1])
-        alarms = [
-            (group, name, max(onset, at - group.series[name].memory))
-            for group in groups
-            for name, onset in case.members[group.signal].items()
-        ]
-        since = max(case.first_harm, at - self._memory(case))
-        found = blame.blame(worst, since, alarms)
-        if case.segment != names.ALL:
-            return found  # who is hurt beside it
-        own = self.state.groups[case.signal].series
-        counts = {c.segment: own[c.segment].since(since) for c in found if c.segment in own}
-        return blame.within(found, case.total, case.bad, counts)
+    def _tell(self, case: Case, event: Said, at: int) -> None:
+        self.found.append(findings.tell(self.state, self.moment, case, event, at, self.half_life))
 
     # Time
 
@@ -304,17 +221,21 @@ class Judge:
                 if watch.hear(self.state, case, at, SURE):
                     self._close(case, at)
                     watch.end(self.state, case, at)
-            elif (case.recovery >= SURE and at - case.last >= CLOSE_S) or at - case.last >= self._memory(case):
+            elif at - case.last >= self._lasts(case):
                 self._close(case, at)
             elif not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S:
                 case.eased = True
                 self._tell(case, "ease", at)
-            elif _grown(case) and at - case.told >= MORE_S:
+            elif cases.grown(case) and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
+
+    def _lasts(self, case: Case) -> int:
+        """So many seconds after its last alarm a case is over."""
+        return CLOSE_S if case.recovery >= SURE else cases.memory(self.state, case)
 
     def _close(self, case: Case, at: int) -> None:
         del self.state.cases[case.id]
-        for signal, segment in series_of(case):
+        for signal, segment in cases.series_of(case):
             s = self.state.groups[signal].series[segment]
             s.silent = s.silent and case.kind != "silence"
             if s.case == case.id:
@@ -351,47 +272,21 @@ class Judge:
         for case in state.cases.values():
             if case.kind == "silence":
                 continue
-            due = min(due, case.last + self._memory(case))
-            if case.recovery >= SURE:
-                due = min(due, case.last + CLOSE_S)
-            elif case.recovery >= LEANING and not case.eased:
+            due = min(due, case.last + self._lasts(case))
+            if LEANING <= case.recovery < SURE and not case.eased:
                 due = min(due, max(case.last, case.harmed) + HOUR_S)
-            if _grown(case):
+            if cases.grown(case):
                 due = min(due, case.told + MORE_S)
         return due
 
     def dump(self) -> bytes:
         """All state; `load` on a new judge takes it."""
-        for group in self.state.groups.values():
-            group.past = group.past[: len(group.series)]  # none to spare
-        return msgspec.msgpack.encode((FORMAT, msgspec.msgpack.encode((self.state, self.due), enc_hook=packed)))
+        return cases.dump(self.state, self.due)
 
     def load(self, blob: bytes) -> bool:
         """Takes a dump's state. False, and nothing is taken, where it is of another version's making."""
-        made, state = msgspec.msgpack.decode(blob, type=tuple[int, bytes])
-        if made != FORMAT:
-            return False
-        self.state, self.due = msgspec.msgpack.decode(state, type=tuple[State, int | None], dec_hook=unpacked)
-        self._keep_to_the_catalogue()
-        return True
-
-    def _keep_to_the_catalogue(self) -> None:
-        """Objectives are those of now, and signals that are no longer there are forgotten."""
-        state, known = self.state, self.objectives
-        state.groups = {x: group for x, group in state.groups.items() if x in known}
-        for group in state.groups.values():
-            group.objective, group.share = known[group.signal], 1 / len(known)
-            group.period = self.catalogue.budget_period
-        state.looks = [x for x in state.looks if x[1] in known]
-        heapify(state.looks)
-        for case in list(state.cases.values()):
-            case.members = {x: some for x, some in case.members.items() if x in known}
-            if case.signal not in known:
-                del state.cases[case.id]
-                for signal, segment in series_of(case):
-                    state.groups[signal].series[segment].forget_evidence()
-
-
-def _grown(case: Case) -> bool:
-    """Whether its figures are worth telling again."""
-    return not case.eased and case.kind != "silence" and 10 * case.bad >= 11 * case.shown > 0
+        loaded = cases.load(blob)
+        if loaded is not None:
+            self.state, self.due = loaded
+            cases.keep_to(self.state, self.objectives, self.catalogue.budget_period)
+        return loaded is not None

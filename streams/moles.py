@@ -19,6 +19,7 @@ Kind = Literal["burn", "shift", "silence"]
 State = Literal["popped", "acknowledged", "snoozed", "recovering", "whacked", "re-popped"]
 Event = Literal["harm", "ease", "over", "ack", "snooze", "wake", "whack", "return"]
 Action = Literal["ack", "snooze", "whack"]
+Said = Literal["up", "harm", "more", "ease", "over", "day"]
 Told = Literal["popped", "acked", "snoozed", "woken", "recovering", "relapsed", "whacked", "repopped", "updated"]
 
 STATES: Final[tuple[State, ...]] = ("popped", "acknowledged", "snoozed", "recovering", "whacked", "re-popped")
@@ -99,7 +100,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     segment: str
     signal: str
     kind: str  # Kind; "" for `day`
-    event: Literal["up", "harm", "more", "ease", "over", "day"]
+    event: Said
     case: str  # the id that the mole has, if it becomes one; "" for `day`
     first_harm: int = 0
     bad: int = 0  # since first harm

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from streams import evidence, intervals
 from streams.baseline import Group
 from streams.burn import PAIRS, capped, factor
-from streams.detect import FORMAT, Count, Judge
+from streams.cases import FORMAT
+from streams.detect import Count, Judge
 from streams.moles import Finding, stamp
 from streams.series import DAY_S, HOUR_S, MEMORY_S, RATIOS
 from tests.core import catalogue

@@ -1,0 +1,54 @@
+"""What a judge says of a case: its figures so far, what they burn, and who carries them."""
+
+from streams import blame, cases, evidence, names
+from streams.cases import Case, State
+from streams.moles import Contributor, Finding, Said
+
+
+def tell(state: State, moment: str, case: Case, event: Said, at: int, half_life: float) -> Finding:
+    """What is said at `at`, unix seconds; the case remembers that it was. `half_life`: the budget period, in days."""
+    group = state.groups[case.signal]
+    s = group.series[case.segment]
+    if event in ("up", "harm", "more") and case.kind != "silence":
+        case.contributors = _contributors(state, case, at)
+    case.told, case.shown = at, case.bad
+    case.harmed = at if event in ("up", "harm") else case.harmed
+    budget = 1 - group.objective
+    daily = evidence.daily(group, s)
+    share = case.bad / case.total if case.total else 0.0
+    return Finding(
+        at=at,
+        moment=moment,
+        segment=case.segment,
+        signal=case.signal,
+        kind=case.kind,
+        event=event,
+        case=case.id,
+        first_harm=case.first_harm,
+        bad=case.bad,
+        total=case.total,
+        expected=round(case.expected, 3),
+        burn_rate=round(share / budget, 3),
+        burn_rate_low=round(evidence.wilson_low(case.bad, case.total) / budget, 3),
+        budget=round(max(0.0, case.bad - case.expected) / (budget * daily * half_life), 6),
+        contributors=case.contributors,
+        cause=case.cause,
+    )
+
+
+def _contributors(state: State, case: Case, at: int) -> tuple[Contributor, ...]:
+    """By the signal with most bad events, which shows best who is hurt; alarms by the signal that raised them."""
+    groups = [state.groups[signal] for signal in sorted(case.members)]
+    worst = max(groups, key=lambda g: g.all.since(case.first_harm)[1])
+    alarms = [
+        (group, name, max(onset, at - group.series[name].memory))
+        for group in groups
+        for name, onset in case.members[group.signal].items()
+    ]
+    since = max(case.first_harm, at - cases.memory(state, case))
+    found = blame.blame(worst, since, alarms)
+    if case.segment != names.ALL:
+        return found  # who is hurt beside it
+    own = state.groups[case.signal].series
+    counts = {c.segment: own[c.segment].since(since) for c in found if c.segment in own}
+    return blame.within(found, case.total, case.bad, counts)
