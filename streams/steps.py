@@ -105,13 +105,15 @@ class Steps:
 
     def _release(self, clock_s: int, most: int) -> int:
         """Lets so many come forward, hour by hour, for each pass looks at all that have; the end of these hours."""
+        forward: list[Cells] = []
         ready = sum(len(buckets) for buckets, _, _ in self._runs)
-        while (hour := self._ahead.first) is not None and hour <= clock_s // HOUR_S:
-            if ready > most:
-                return hour * HOUR_S
-            cells = self._ahead.advance(hour * HOUR_S)
-            ready += len(cells[0])
-            self._wait(cells)
+        while ready <= most and (hour := self._ahead.first) is not None and hour <= clock_s // HOUR_S:
+            forward.append(self._ahead.advance(hour * HOUR_S))
+            ready += len(forward[-1][0])
+        self._wait(joined(forward))
+        hour = self._ahead.first
+        if hour is not None and hour <= clock_s // HOUR_S:
+            return hour * HOUR_S
         self._ahead.advance(clock_s)
         return clock_s
 

@@ -3,18 +3,20 @@
 from collections import Counter
 from typing import Any
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.events import SECOND
 from streams.health import Health
 from streams.route import Routes
+from streams.steps import Steps
 from tests.core import Event, Record, catalogue, records, routes, touchpoint
 from tests.expected import micros_of, segments_of, verdicts
 from tests.pipeline import SOURCES, Pipeline
 from tests.strategies import distinct, events_of
 
-Step = tuple[int, str, str, str]  # end of the step, moment, segment, signal
+Shown = tuple[int, str, str, str]  # end of the step, moment, segment, signal
 LATENESS = 3600 * SECOND
 near_s = st.one_of(st.integers(0, 90), st.integers(0, 4000)).map(float)
 
@@ -23,7 +25,7 @@ class Recorded(Health):
     """A health that keeps what its judges would be shown."""
 
     def __init__(self, routes: Routes, partition: int, expected: int) -> None:
-        self.shown: Counter[tuple[Step, str]] = Counter()
+        self.shown: Counter[tuple[Shown, str]] = Counter()
         super().__init__(routes, partition, expected)
 
     def _advance(self, wall: int | None = None) -> None:
@@ -41,9 +43,9 @@ class Recorded(Health):
                     self.shown[(step.end, *name), "bad"] += bad
 
 
-def shown(pipeline: Pipeline) -> tuple[Counter[tuple[Step, str]], int]:
+def shown(pipeline: Pipeline) -> tuple[Counter[tuple[Shown, str]], int]:
     """All that the judges of all partitions see, and the clock, in seconds."""
-    out: Counter[tuple[Step, str]] = Counter()
+    out: Counter[tuple[Shown, str]] = Counter()
     clock = 0
     for partition, log in pipeline.tallies.items():
         health = Recorded(pipeline.routes, partition, len(pipeline.sources))
@@ -54,10 +56,10 @@ def shown(pipeline: Pipeline) -> tuple[Counter[tuple[Step, str]], int]:
     return out, clock
 
 
-def expected(sources: dict[tuple[str, int], list[Event]], clock: int) -> Counter[tuple[Step, str]]:
+def expected(sources: dict[tuple[str, int], list[Event]], clock: int) -> Counter[tuple[Shown, str]]:
     """The same by a plain loop over each source's events."""
     rules = catalogue()
-    out: Counter[tuple[Step, str]] = Counter()
+    out: Counter[tuple[Shown, str]] = Counter()
     for events in sources.values():
         mark = None
         for e in events:
@@ -113,3 +115,47 @@ def test_a_late_event_is_judged_when_it_came_and_counts_in_the_window_of_its_tim
     found, _ = shown(pipeline)
     steps = sorted((s[0] % 3600, r, n) for (s, r), n in found.items() if s[2:] == ("all", "outcome"))
     assert steps == [(10, "good", 1), (30, "bad", 1), (30, "good", 1)]
+
+
+counts = st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 1), st.integers(1, 9)), max_size=40)
+
+
+@given(st.lists(st.tuples(counts, st.integers(0, 400)), min_size=1, max_size=8), st.integers(1, 60))
+def test_passes_of_any_size_take_each_count_once_in_the_order_of_steps(
+    told: list[tuple[list[tuple[int, int, int]], int]], most: int
+) -> None:
+    rules = routes(1)
+    steps = Steps(rules, 0)
+    for i, field in enumerate(("outcome+", "outcome-")):
+        steps.lane(i, ("pay", "all", field))
+    truth, seen, ends, clock = Counter[int](), Counter[int](), list[int](), 0
+    for cells, ahead in told:
+        buckets, lanes, values = (np.array([c[i] for c in cells], np.int64) for i in range(3))
+        steps.add(buckets, lanes, values)
+        for bucket, _, n in cells:
+            truth[max((bucket + 1) * 10, steps.through + 10)] += n
+        clock += ahead * 100
+        while steps.through < clock:
+            end = steps.end(clock, most)
+            assert steps.through < end <= clock
+            for step in steps.take(end).get("pay", ()):
+                ends.append(step.end)
+                seen[step.end] += sum(step.events)
+    left = sum(steps.waiting()[2].tolist())
+    assert ends == sorted(set(ends))
+    assert seen == +Counter({end: n for end, n in truth.items() if end <= clock})
+    assert left == sum(n for end, n in truth.items() if end > clock)
+    assert steps.cells == len(steps.waiting()[0])
+
+
+def test_a_pass_looks_at_no_more_of_a_backlog_than_it_may_take() -> None:
+    steps = Steps(routes(1), 0)
+    steps.lane(0, ("pay", "all", "outcome+"))
+    hours = 500
+    steps.add(np.arange(hours * 360), np.zeros(hours * 360, np.int64), np.ones(hours * 360, np.int64))
+    passes = 0
+    while steps.through < hours * 3600:
+        steps.take(steps.end(hours * 3600, 1000))
+        passes += 1
+        assert sum(len(buckets) for buckets, _, _ in steps._runs) <= 1000 + 360
+    assert passes <= hours
