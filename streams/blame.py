@@ -85,16 +85,19 @@ def within(
 ) -> tuple[Contributor, ...]:
     """Who is blamed for a moment's n events and `bad` ones, in figures that are part of these.
 
-    `counts`: events and bad ones of segments, by the case's own signal and in its time, to the block that holds its
-    first harm: what came in that block before it, or while the case was thought to recover, is more than there was.
-    Who has fewer than three bad by that signal is hurt by another one, and not named here.
+    `counts`: events and bad ones of `all` and of segments, by the case's own signal and in its time, to the block
+    that holds its first harm: what came in that block before it, or while the case was thought to recover, is more
+    than there was. Who is not worse than the whole by that signal, with three bad at least, is hurt by another one,
+    and not named here.
     """
-    out = []
+    whole, out = counts[names.ALL], []
     for c in blamed:
         sn, sb = counts.get(c.segment, (0, 0))
-        if sb >= MIN_BAD:
-            b = min(sb, bad)
-            out.append(Contributor(c.segment, b, b + min(sn - sb, n - bad), min(c.excess, float(b))))
+        b = min(sb, bad)
+        if b < MIN_BAD or sb * whole[0] < whole[1] * sn:
+            continue
+        excess = c.excess if (sn, sb) == (c.total, c.bad) else round(_excess((c.segment, sn, sb), *whole)[0], 1)
+        out.append(Contributor(c.segment, b, b + min(sn - sb, n - bad), min(excess, float(b))))
     return tuple(out)
 
 

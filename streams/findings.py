@@ -50,5 +50,6 @@ def _contributors(state: State, case: Case, at: int) -> tuple[Contributor, ...]:
     if case.segment != names.ALL:
         return found  # who is hurt beside it
     own = state.groups[case.signal].series
-    counts = {c.segment: own[c.segment].since(since) for c in found if c.segment in own}
+    some = (names.ALL, *(c.segment for c in found if c.segment in own))
+    counts = {segment: own[segment].since(since) for segment in some}
     return blame.within(found, case.total, case.bad, counts)

@@ -66,22 +66,29 @@ def test_a_probe_is_no_customer() -> None:
 pairs = st.tuples(st.integers(0, 60), st.integers(0, 60))
 
 
-@given(pairs, st.dictionaries(st.sampled_from("abcde"), pairs))
+@given(pairs, pairs, st.dictionaries(st.sampled_from("abcd"), pairs))
 def test_who_is_blamed_never_has_more_good_or_bad_events_than_the_mole(
-    mole: tuple[int, int], own: dict[str, tuple[int, int]]
+    mole: tuple[int, int], more: tuple[int, int], own: dict[str, tuple[int, int]]
 ) -> None:
     blamed = [Contributor(x, 50, 70, 48.5) for x in "abcd"]  # by another signal, say
-    found = within(blamed, sum(mole), mole[1], {x: (sum(n), n[1]) for x, n in own.items()})
-    assert [c.segment for c in found] == [x for x in "abcd" if own.get(x, (0, 0))[1] >= MIN_BAD]
-    for c in found:
+    whole = [max(mole[i] + more[i], *(n[i] for n in own.values()), 0) for i in (0, 1)]
+    counts = {segment: (good + bad, bad) for segment, (good, bad) in {**own, "all": whole}.items()}
+    for c in within(blamed, sum(mole), mole[1], counts):
         good, bad = own[c.segment]
         assert (c.total - c.bad, c.bad) == (min(good, mole[0]), min(bad, mole[1]))
-        assert c.excess <= c.bad
+        assert c.bad >= MIN_BAD
+        assert 0 <= c.excess <= c.bad
+
+
+def test_who_is_hurt_by_another_signal_is_told_by_the_moles_or_not_at_all() -> None:
+    blamed = [Contributor(x, 50, 70, 48.5) for x in "abc"]
+    found = within(blamed, 500, 90, {"all": (500, 90), "a": (100, 40), "b": (85, 7), "c": (2, 2)})
+    assert found == (Contributor("a", 40, 100, 27.5),)  # 40 of 100, and of the others 50 of 400
 
 
 def test_what_is_part_of_the_moles_figures_already_is_told_as_it_is() -> None:
     blamed = blame(group(OUTAGE), T, ())
-    assert within(blamed, 1000, 120, {c.segment: (c.total, c.bad) for c in blamed}) == blamed
+    assert within(blamed, 1000, 120, {"all": (1000, 120)} | {c.segment: (c.total, c.bad) for c in blamed}) == blamed
 
 
 def test_trouble_is_wider_where_the_rest_would_raise_the_alarm_alone() -> None:
