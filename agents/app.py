@@ -165,6 +165,7 @@ class Molehill:
         gc.unfreeze()  # what the assignment before had is garbage now
         gc.collect()
         gc.freeze()
+        self.consumer.settle()
         self.recovery_s = time.monotonic() - self.began
         self.loaded = True
 

@@ -13,7 +13,14 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.threads import QueueServiceThread
 
-from agents.transport import Batch, BatchConsumer, BatchSchema, BatchThread
+from agents.transport import (
+    IDLE_FETCH_MS,
+    MOVING_FETCH_MS,
+    Batch,
+    BatchConsumer,
+    BatchSchema,
+    BatchThread,
+)
 from tests.unconnected import a_consumer, an_app
 
 Thread = driver.AIOKafkaConsumerThread
@@ -182,8 +189,13 @@ def test_progress_is_read_from_what_the_fetches_have_told() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("thread", "level"), [(Thread, "read_uncommitted"), (BatchThread, "read_committed")])
-def test_only_our_consumer_leaves_out_what_was_aborted(thread: Any, level: str) -> None:
+@pytest.mark.parametrize(
+    ("thread", "level", "ms"),
+    [(Thread, "read_uncommitted", IDLE_FETCH_MS), (BatchThread, "read_committed", MOVING_FETCH_MS)],
+)
+def test_only_our_consumer_leaves_out_what_was_aborted_and_begins_without_patience(
+    thread: Any, level: str, ms: int
+) -> None:
     async def run() -> None:
         app = an_app()
         app.conf.consumer_group_instance_id = "one"
@@ -191,7 +203,7 @@ def test_only_our_consumer_leaves_out_what_was_aborted(thread: Any, level: str) 
         made = thread(consumer, loop=asyncio.get_running_loop(), beacon=consumer.beacon)
         found: Any = made._create_worker_consumer(consumer.transport)
         found._closed = True
-        assert found._isolation_level == level
+        assert (found._isolation_level, found._fetch_max_wait_ms) == (level, ms)
         assert found._group_instance_id == "one"
 
     asyncio.run(run())

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import transport
+from agents.transport import BatchThread
 
 ATTRIBUTES_AT, CRC_AT, CONTROL = 21, 17, 0x20
 Piece = tuple[str, int, int]  # kind, producer, records
@@ -123,6 +125,29 @@ def test_what_is_drained_makes_room_for_the_next_fetch() -> None:
             waiter = fetcher._create_fetch_waiter()
             fetcher._notify(waiter)
             await waiter
+        finally:
+            await fetcher.close()
+
+    asyncio.run(check())
+
+
+def test_the_broker_holds_each_fetch_for_as_long_as_it_is_told() -> None:
+    async def check() -> None:
+        client = AIOKafkaClient(bootstrap_servers="127.0.0.1:9")
+        subscription = SubscriptionState()
+        tp = TopicPartition("t", 0)
+        subscription.assign_from_user({tp})
+        assignment = subscription.subscription.assignment
+        assignment.state_value(tp).reset_to(5)
+        fetcher = Fetcher(client, subscription)
+        fetcher._select_read_replica = lambda tp: 1
+        thread: Any = BatchThread.__new__(BatchThread)
+        thread._consumer = SimpleNamespace(_fetcher=fetcher)
+        try:
+            for ms in (transport.MOVING_FETCH_MS, transport.IDLE_FETCH_MS):
+                thread.hold(ms)
+                ((_, request),) = fetcher._get_actions_per_node(assignment)[0]
+                assert request._max_wait_ms == ms
         finally:
             await fetcher.close()
 
