@@ -54,12 +54,13 @@ def quiet_days(now: dt.datetime) -> Iterator[Record]:
         at += dt.timedelta(seconds=EVERY_S)
 
 
-def collapse(now: dt.datetime, moment: str = "pay", region: str = "north") -> Iterator[Record]:
-    """The minute before `now`: whoever comes from the region fails, whoever does not is served."""
+def collapse(now: dt.datetime, moment: str = "pay", region: str = "north", turn: int = 0) -> Iterator[Record]:
+    """The minute before `now`: whoever comes from the region fails, whoever does not is served. Another turn has
+    other events."""
     rng = random.Random(2)
     for i in range(COLLAPSED):
         at = now - dt.timedelta(seconds=60 * (1 - i / COLLAPSED))
-        yield _event(f"x{moment}{i}", at, moment, f"c{rng.randrange(5000)}", region, "failed")
+        yield _event(f"x{moment}{turn}-{i}", at, moment, f"c{rng.randrange(5000)}", region, "failed")
         if i % 8 == 0:
             other = "south" if region == "north" else "north"
-            yield _event(f"y{moment}{i}", at, moment, f"c{rng.randrange(5000)}", other, "ok")
+            yield _event(f"y{moment}{turn}-{i}", at, moment, f"c{rng.randrange(5000)}", other, "ok")
