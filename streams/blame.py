@@ -6,13 +6,14 @@ decides: causes are rare, so an alarm in a moment that is being hurt is that hur
 likely than a second cause in the same hours. Only a trouble that is wider than the case it would join is its own.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
 from streams import cases, names
 from streams.baseline import Group
 from streams.cases import Case, State
-from streams.evidence import MIN_BAD, stands, surprise, wilson_low
+from streams.evidence import MIN_BAD, likeliest, stands, surprise, surprised, wilson_high, wilson_low
 from streams.moles import Contributor
 from streams.series import HOUR_S, MEMORY_S, Series
 
@@ -38,9 +39,9 @@ def blame(group: Group, since: int, alarms: Iterable[tuple[Group, str, int]]) ->
     their own (by which signal, since when); they come first, and are counted from there.
 
     Of each dimension, segment by segment: the one with most bad events beyond what the rest's bad share makes of
-    its total, as long as its Wilson bound (95 %) is beyond that share, until most of the excess is explained; who is
-    blamed is not part of the next one's rest. A segment explains, so it has at least three bad. The order is that of
-    `surprise`, which a narrow segment wins over a wide one that holds it.
+    its total, as long as its Wilson interval (95 %) is beyond the rest's, until most of the excess is explained. Who
+    is blamed is not part of the next one's rest. A segment explains, so it has at least three bad. The order is that
+    of `surprise`, which a narrow segment wins over a wide one that holds it.
     """
     alarmed: dict[str, tuple[float, Contributor]] = {}
     for own, name, onset in alarms:
@@ -72,7 +73,7 @@ def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[fl
         excess, worst, rest = max(_excess(x, n, b) for x in left)
         left.remove(worst)
         _, sn, sb = worst
-        if excess > 0 and wilson_low(sb, sn) > rest:
+        if excess > 0 and wilson_low(sb, sn) > wilson_high(b - sb, n - sn):
             blamed.append(worst)
             explained += excess
             n, b = n - sn, b - sb
@@ -80,24 +81,28 @@ def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[fl
     return [(surprise(sn, sb, rest), Contributor(name, sb, sn, round(sb - sn * rest, 1))) for name, sn, sb in blamed]
 
 
-def within(
-    blamed: Iterable[Contributor], n: int, bad: int, counts: dict[str, tuple[int, int]]
+def counted(
+    blamed: Iterable[str], case: tuple[str, int, int], counts: dict[str, tuple[int, int]]
 ) -> tuple[Contributor, ...]:
-    """Who is blamed for a moment's n events and `bad` ones, in figures that are part of these.
+    """Who is blamed for a case (its segment, events, bad ones), in its own figures.
 
-    `counts`: events and bad ones of `all` and of segments, by the case's own signal and in its time, to the block
-    that holds its first harm: what came in that block before it, or while the case was thought to recover, is more
-    than there was. Who is not worse than the whole by that signal, with three bad at least, is hurt by another one,
-    and not named here.
+    `counts`: events and bad ones of `all` and of segments, by the case's signal and in its time, to the block that
+    holds its first harm: what came in that block before it, or while the case was thought to recover, is more than
+    there was. Who is not worse than the rest by that signal, with three bad at least, is hurt by another one, and not
+    named here. The excess is what is beyond the rest's bad share.
     """
-    whole, out = counts[names.ALL], []
-    for c in blamed:
-        sn, sb = counts.get(c.segment, (0, 0))
-        b = min(sb, bad)
-        if b < MIN_BAD or sb * whole[0] < whole[1] * sn:
-            continue
-        excess = c.excess if (sn, sb) == (c.total, c.bad) else round(_excess((c.segment, sn, sb), *whole)[0], 1)
-        out.append(Contributor(c.segment, b, b + min(sn - sb, n - bad), min(excess, float(b))))
+    mine, n, bad = case
+    whole_n, whole_b = counts[names.ALL]
+    out = []
+    for segment in blamed:
+        sn, sb = counts.get(segment, (0, 0))
+        rest = min(max(whole_b - sb, 0) / (whole_n - sn), 1.0) if whole_n > sn else 0.0
+        if segment == mine:
+            sn, sb = n, bad
+        elif mine == names.ALL:
+            sb, sn = min(sb, bad), min(sb, bad) + min(sn - sb, n - bad)
+        if sb >= MIN_BAD and sb > sn * rest:
+            out.append(Contributor(segment, sb, sn, round(sb - sn * rest, 1)))
     return tuple(out)
 
 
@@ -137,9 +142,27 @@ def one_of(state: State, group: Group, s: Series, onset: int, at: int) -> Case |
         if case.segment == names.ALL:
             return case
     for case in hurting:
-        if s.segment != names.ALL or not wider(group, onset, side(case)):
+        if s.segment != names.ALL or not outgrows(group, onset, case):
             return case
     return None
+
+
+def outgrows(group: Group, onset: int, case: Case) -> bool:
+    """Whether an alarm of `all` is of more than a segment's case."""
+    return wider(group, onset, side(case))
+
+
+def alike(group: Group, s: Series, k: int) -> int:
+    """The run of `all` that explains a segment's run k, or -1: the one that is likelier, whether customers are hurt
+    alike or only here. The segment was picked among many, which is what it has to be likelier by."""
+    if s.segment == names.ALL or s.alone:
+        return -1
+    j = likeliest(group, group.all)
+    if j < 0:
+        return -1
+    many = math.log(max(len(group.series) - 1, 1))
+    cv = group.all.cv
+    return j if surprised(group.all, j, cv) + many >= surprised(s, k, cv) else -1
 
 
 def side(case: Case) -> list[str]:

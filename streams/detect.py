@@ -160,35 +160,28 @@ class Judge:
         k = evidence.strongest(group, s)
         if k < 0:
             return
-        onset, n, bad = s.starts[k], s.seen[k], s.bads[k]
+        onset = s.starts[k]
         if case is not None:
-            if not blame.wider(group, onset, blame.side(case)):
+            if not blame.outgrows(group, onset, case):
                 return
-            del case.members[s.signal][s.segment]  # it has outgrown the segment's case
+            del case.members[s.signal][s.segment]
         known = blame.one_of(state, group, s, onset, at)
         if known is not None:
             self._join(known, s, onset, at)
-            return
-        kind = "burn" if burning(s, group.objective, at, self.catalogue.budget_period) else "shift"
-        self._open(group, s, kind, onset, at, n, bad, s.expects[k])
+        elif (wide := blame.alike(group, s, k)) >= 0:
+            self._open(group, group.all, wide, at, s, onset)
+        else:
+            self._open(group, s, k, at, s, onset)
 
-    def _open(
-        self,
-        group: Group,
-        s: Series,
-        kind: str,
-        onset: int,
-        at: int,
-        n: int,
-        bad: int,
-        expect: float,
-        cause: str = "",
-    ) -> None:
+    def _open(self, group: Group, s: Series, k: int, at: int, raised: Series, onset: int) -> None:
+        """A case of the run k of `s`; `raised`: who raised the alarm, since when."""
+        kind = "burn" if burning(s, group.objective, at, self.catalogue.budget_period) else "shift"
         name = mole_id(self.moment, s.signal, kind, at)
-        case = Case(name, s.segment, s.signal, kind, onset, at, at, at, bad, n, expect, cause)
-        case.share = evidence.wilson_low(bad, n)
+        case = Case(name, s.segment, s.signal, kind, s.starts[k], at, at, at, s.bads[k], s.seen[k], s.expects[k])
+        case.share = evidence.wilson_low(case.bad, case.total)
         self.state.cases[name] = case
-        self._adopt(case, s, onset)
+        self._adopt(case, s, case.first_harm)
+        self._adopt(case, raised, onset)
         self._tell(case, "up", at)
 
     def _adopt(self, case: Case, s: Series, onset: int) -> None:

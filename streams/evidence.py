@@ -36,6 +36,11 @@ def wilson_low(bad: float, n: float) -> float:
     return max(0.0, (p + Z * Z / (2 * n) - spread) / (1 + Z * Z / n))
 
 
+def wilson_high(bad: float, n: float) -> float:
+    """The upper end."""
+    return 1 - wilson_low(n - bad, n)
+
+
 def daily(group: Group, s: Series) -> float:
     """Events a day of a series, at least one; in its first days, of which one was only a part, all so far if more."""
     days = float(group.past["days"][s.row])
@@ -163,14 +168,24 @@ def strongest(group: Group, s: Series) -> int:
     Harm: at least three bad, and a share of bad that is beyond the objective on evidence. Of the runs since the
     scores' last zeros the likeliest one is it, and its beginning the first harm (the change point).
     """
-    bears = [
-        s.scores[k] > 0 and s.bads[k] >= MIN_BAD and wilson_low(s.bads[k], s.seen[k]) > 1 - group.objective
-        for k in _K
-    ]
-    if not any(bears[k] and s.scores[k] >= s.limits[k] for k in _K):
+    if not any(_bears(group, s, k) and s.scores[k] >= s.limits[k] for k in _K):
         return -1
-    p0 = s.odds / (1 + s.odds)
-    return max((k for k in _K if bears[k]), key=lambda k: surprise(s.seen[k], s.bads[k], p0))
+    return likeliest(group, s)
+
+
+def likeliest(group: Group, s: Series) -> int:
+    """The likeliest run that bears harm out, at its limit or not; -1 where there is none."""
+    return max((k for k in _K if _bears(group, s, k)), key=lambda k: surprised(s, k, s.cv), default=-1)
+
+
+def _bears(group: Group, s: Series, k: int) -> bool:
+    return s.scores[k] > 0 and s.bads[k] >= MIN_BAD and wilson_low(s.bads[k], s.seen[k]) > 1 - group.objective
+
+
+def surprised(s: Series, k: int, cv: float) -> float:
+    """`surprise` of a run against an ordinary bad day, where days vary by `cv`."""
+    odds = s.p / (1 - s.p) * (1 + ORDINARY_SD * cv)
+    return surprise(s.seen[k], s.bads[k], odds / (1 + odds))
 
 
 def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool:

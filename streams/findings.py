@@ -46,10 +46,7 @@ def _contributors(state: State, case: Case, at: int) -> tuple[Contributor, ...]:
         for name, onset in case.members[group.signal].items()
     ]
     since = max(case.first_harm, at - cases.memory(state, case))
-    found = blame.blame(worst, since, alarms)
-    if case.segment != names.ALL:
-        return found  # who is hurt beside it
+    found = [c.segment for c in blame.blame(worst, since, alarms)]
     own = state.groups[case.signal].series
-    some = (names.ALL, *(c.segment for c in found if c.segment in own))
-    counts = {segment: own[segment].since(since) for segment in some}
-    return blame.within(found, case.total, case.bad, counts)
+    counts = {segment: own[segment].since(since) for segment in (names.ALL, *found) if segment in own}
+    return blame.counted(found, (case.segment, case.total, case.bad), counts)

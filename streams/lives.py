@@ -7,7 +7,7 @@ import msgspec
 from streams import blame
 from streams.catalogue import TIERS, Catalogue
 from streams.explain import explain
-from streams.moles import Contributor, Finding, Mole, State, moment_of
+from streams.moles import Finding, Mole, State, moment_of
 
 CaseState = Literal["up", "eased", "over"]
 Quiet = Literal["snoozed", "settled"]
@@ -86,7 +86,6 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
     linked = tuple(sorted(m for m in life.moments if m != life.moment))
     signal = declared.signals.get(life.signal) if declared else None  # the catalogue may have dropped it since
     objective = signal.objective if signal else catalogue.discovered.objective
-    contributors = tuple(_own(c, f) for c in f.contributors)
     return Mole(
         id=life.id,
         moment=life.moment,
@@ -104,19 +103,12 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
         total=f.total,
         burn_rate=f.burn_rate,
         burn_rate_low=f.burn_rate_low,
-        contributors=contributors,
+        contributors=f.contributors,
         linked=linked,
         explain=explain(
             catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.harmed, life.whacked,
             f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
-            contributors, linked,
+            f.contributors, linked,
         ),
         runbook=declared.runbook if declared else None,
     )  # fmt: skip
-
-
-def _own(c: Contributor, f: Finding) -> Contributor:
-    """A mole's own segment is counted from its first harm, not from the block of ten minutes that holds it."""
-    if c.segment != f.segment:
-        return c
-    return Contributor(c.segment, f.bad, f.total, min(c.excess, float(f.bad)))

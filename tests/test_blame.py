@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.baseline import Group
-from streams.blame import blame, dimension, wider, within
+from streams.blame import blame, counted, dimension, wider
 from streams.detect import Judge
 from streams.evidence import MIN_BAD, surprise
 from streams.moles import Contributor
@@ -70,10 +70,9 @@ pairs = st.tuples(st.integers(0, 60), st.integers(0, 60))
 def test_who_is_blamed_never_has_more_good_or_bad_events_than_the_mole(
     mole: tuple[int, int], more: tuple[int, int], own: dict[str, tuple[int, int]]
 ) -> None:
-    blamed = [Contributor(x, 50, 70, 48.5) for x in "abcd"]  # by another signal, say
     whole = [max(mole[i] + more[i], *(n[i] for n in own.values()), 0) for i in (0, 1)]
     counts = {segment: (good + bad, bad) for segment, (good, bad) in {**own, "all": whole}.items()}
-    for c in within(blamed, sum(mole), mole[1], counts):
+    for c in counted("abcd", ("all", sum(mole), mole[1]), counts):
         good, bad = own[c.segment]
         assert (c.total - c.bad, c.bad) == (min(good, mole[0]), min(bad, mole[1]))
         assert c.bad >= MIN_BAD
@@ -81,14 +80,15 @@ def test_who_is_blamed_never_has_more_good_or_bad_events_than_the_mole(
 
 
 def test_who_is_hurt_by_another_signal_is_told_by_the_moles_or_not_at_all() -> None:
-    blamed = [Contributor(x, 50, 70, 48.5) for x in "abc"]
-    found = within(blamed, 500, 90, {"all": (500, 90), "a": (100, 40), "b": (85, 7), "c": (2, 2)})
-    assert found == (Contributor("a", 40, 100, 27.5),)  # 40 of 100, and of the others 50 of 400
+    counts = {"all": (500, 90), "a": (100, 40), "b": (85, 7), "c": (2, 2)}
+    expected = (Contributor("a", 40, 100, 27.5),)  # 40 of 100, and of the others 50 of 400
+    assert counted("abc", ("all", 500, 90), counts) == expected
 
 
-def test_what_is_part_of_the_moles_figures_already_is_told_as_it_is() -> None:
-    blamed = blame(group(OUTAGE), T, ())
-    assert within(blamed, 1000, 120, {"all": (1000, 120)} | {c.segment: (c.total, c.bad) for c in blamed}) == blamed
+def test_a_segments_mole_is_told_with_its_own_figures_beside_the_rest_of_the_moment() -> None:
+    counts = {"all": (500, 90), "a": (110, 40), "b": (90, 40)}
+    found = counted("ab", ("a", 100, 40), counts)  # ten good ones in the block, before the harm
+    assert found == (Contributor("a", 40, 100, round(40 - 100 * 50 / 390, 1)), Contributor("b", 40, 90, 29.0))
 
 
 def test_trouble_is_wider_where_the_rest_would_raise_the_alarm_alone() -> None:
