@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from streams import names
-from streams.burn import Pair
+from streams.burn import FAST, SLOW, Pair
 from streams.evidence import MIN_BAD
 from streams.promql import (
     BAD,
     BUDGET,
     EVENTS,
-    FAST,
     INFO,
     LOW,
     MOLE_QUIET,
     MOLE_UP,
     OBJECTIVE,
-    SLOW,
     THRESHOLD,
     bridged,
     number,

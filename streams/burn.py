@@ -28,6 +28,9 @@ PAIRS: Final = (
     Pair(3 * DAY_S, 6 * HOUR_S, 0.1),
 )
 
+FAST: Final = PAIRS[:2]  # hours, and a page
+SLOW: Final = PAIRS[2:]  # days, and a ticket
+
 
 def uncapped(pair: Pair, period_s: float) -> float:
     """The burn rate that uses up a pair's share of the budget in its long window: 14.4, 6, 3 and 1 for 30 days.
@@ -47,12 +50,12 @@ def capped(pair: Pair, objective: float, period_s: float) -> bool:
     return uncapped(pair, period_s) > CAP / (1 - objective)
 
 
-def burning(s: Series, objective: float, at: int, period_s: float) -> bool:
+def burning(s: Series, objective: float, at: int, period_s: float, pairs: tuple[Pair, ...] = PAIRS) -> bool:
     """Whether a pair's Wilson lower bounds exceed its factor in both windows, with at least three bad in the short.
 
     Windows are whole blocks of ten minutes here, the running one included.
     """
-    for pair in PAIRS:
+    for pair in pairs:
         least = factor(pair, objective, period_s) * (1 - objective)
         n, b = s.since(at - pair.short_s)
         if b < MIN_BAD or wilson_low(b, n) <= least:

@@ -6,10 +6,12 @@ from typing import Final
 
 import msgspec
 
+from streams import evidence
 from streams.baseline import Group, Wide
+from streams.burn import FAST, burning
 from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
-from streams.series import Series
+from streams.series import LONGEST_S, Series
 
 
 class Case(msgspec.Struct):
@@ -29,9 +31,10 @@ class Case(msgspec.Struct):
     cause: str = ""
     shown: int = 0  # … with so many bad, and when it was last told that it goes on
     harmed: int = 0
-    eased: bool = False
+    eased: bool = False  # it leans towards ordinary: its figures stand still
     recovery: float = 0.0  # evidence that it is ordinary again
     share: float = 1.0  # the bad share that is to be disproved
+    sure: tuple[int, int, float] = (0, 0, 0.0)  # bad, total and expected as of the last alarm
     members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
     contributors: tuple[Contributor, ...] = ()
 
@@ -64,6 +67,29 @@ def series_of(case: Case) -> list[tuple[str, str]]:
 def memory(state: State, case: Case) -> int:
     """How long evidence of a case lasts, in seconds."""
     return state.groups[case.signal].series[case.segment].memory
+
+
+def hurts(state: State, case: Case, at: int) -> bool:
+    """Whether the budget burns at a page's pace: that is harm, whatever the past says, which may have seen nothing
+    else. For a week; what lasts longer is ordinary there, and an objective that nobody keeps."""
+    group = state.groups[case.signal]
+    series = group.series[case.segment]
+    return at - case.popped <= LONGEST_S and burning(series, group.objective, at, group.period, FAST)
+
+
+def settle(case: Case) -> None:
+    """Its figures are those of its harm: what came after the last alarm is not part of it."""
+    if case.kind != "silence" and not case.eased:
+        case.bad, case.total, case.expected = case.sure
+
+
+def resume(case: Case, group: Group, s: Series) -> None:
+    """Where it had eased, its figures go on with the run of its series that raises the alarm again."""
+    if case.eased and s.signal == case.signal:
+        k = evidence.likeliest(group, s)
+        if k >= 0 and s.starts[k] > case.last:
+            case.bad, case.total = case.bad + s.bads[k], case.total + s.seen[k]
+            case.expected += s.expects[k]
 
 
 def grown(case: Case) -> bool:

@@ -154,6 +154,7 @@ class Judge:
             return  # what the firm believes hurts nobody
         case = state.cases.get(s.case)
         if case is not None and s.segment == case.segment:
+            cases.resume(case, group, s)
             self._again(case, at)
         if case is not None and (s.segment != names.ALL or case.segment == names.ALL):
             return
@@ -179,6 +180,7 @@ class Judge:
         name = mole_id(self.moment, s.signal, kind, at)
         case = Case(name, s.segment, s.signal, kind, s.starts[k], at, at, at, s.bads[k], s.seen[k], s.expects[k])
         case.share = evidence.wilson_low(case.bad, case.total)
+        case.sure = case.bad, case.total, case.expected
         self.state.cases[name] = case
         self._adopt(case, s, case.first_harm)
         self._adopt(case, raised, onset)
@@ -198,6 +200,7 @@ class Judge:
 
     def _again(self, case: Case, at: int) -> None:
         case.last = at
+        case.sure = case.bad, case.total, case.expected
         case.recovery = 0.0
         if case.eased or at - case.harmed >= TELL_S:
             case.eased = False
@@ -214,11 +217,15 @@ class Judge:
                 if watch.hear(self.state, case, at, SURE):
                     self._close(case, at)
                     watch.end(self.state, case, at)
-            elif at - case.last >= self._lasts(case):
-                self._close(case, at)
-            elif not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S:
-                case.eased = True
-                self._tell(case, "ease", at)
+            elif (over := at - case.last >= self._lasts(case)) or self._leans(case, at):
+                if cases.hurts(self.state, case, at):
+                    self._again(case, at)
+                elif over:
+                    self._close(case, at)
+                else:
+                    cases.settle(case)
+                    case.eased = True
+                    self._tell(case, "ease", at)
             elif cases.grown(case) and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
 
@@ -226,7 +233,11 @@ class Judge:
         """So many seconds after its last alarm a case is over."""
         return CLOSE_S if case.recovery >= SURE else cases.memory(self.state, case)
 
+    def _leans(self, case: Case, at: int) -> bool:
+        return not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S
+
     def _close(self, case: Case, at: int) -> None:
+        cases.settle(case)
         del self.state.cases[case.id]
         for signal, segment in cases.series_of(case):
             s = self.state.groups[signal].series[segment]

@@ -3,11 +3,7 @@
 from typing import Final
 
 from streams import names
-from streams.burn import PAIRS
 from streams.windows import WINDOWS
-
-FAST: Final = PAIRS[:2]  # hours, and a page
-SLOW: Final = PAIRS[2:]  # days, and a ticket
 
 BRIDGE: Final = "2m"
 """Longer than a takeover (30 s) and a scrape interval of up to 30 s before and after it."""

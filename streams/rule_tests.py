@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple
 from streams import names
 from streams.alerts import NEARLY_SPENT
 from streams.alerts_pipeline import REFUSED, STALE_S
-from streams.burn import Pair, factor
+from streams.burn import FAST, SLOW, Pair, factor
 from streams.catalogue import TIERS, Catalogue, Moment, Signal
 from streams.evidence import MIN_BAD
-from streams.promql import FAST, SLOW, quoted, window
+from streams.promql import quoted, window
 from streams.route import fingerprint
 
 SAMPLES: Final = 3  # moments; of different tiers where the catalogue has them

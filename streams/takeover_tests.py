@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from streams import names
-from streams.burn import factor
+from streams.burn import FAST, factor
 from streams.catalogue import Catalogue
 from streams.evidence import MIN_BAD
-from streams.promql import FAST, window
+from streams.promql import window
 from streams.rule_tests import Sample, Series, as_input, described, samples
 
 

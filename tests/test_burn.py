@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.burn import CAP, PAIRS, factor, uncapped
-from streams.promql import FAST, SLOW, window
+from streams.burn import CAP, FAST, PAIRS, SLOW, factor, uncapped
+from streams.promql import window
 
 
 @given(objective=st.floats(0.01, 0.9999), days=st.integers(3, 366), pair=st.sampled_from(PAIRS))
