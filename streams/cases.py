@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from streams import evidence
-from streams.baseline import Group, Wide
-from streams.burn import FAST, burning
+from streams import evidence, names
+from streams.baseline import CV_DAYS, Group, Wide
+from streams.burn import FAST, PAIRS, burning
 from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
 from streams.series import LONGEST_S, Series
@@ -70,11 +70,23 @@ def memory(state: State, case: Case) -> int:
 
 
 def hurts(state: State, case: Case, at: int) -> bool:
-    """Whether the budget burns at a page's pace: that is harm, whatever the past says, which may have seen nothing
-    else. For a week; what lasts longer is ordinary there, and an objective that nobody keeps."""
+    """Whether the budget burns at a page's pace, or a ticket's where there is hardly a past: that is harm, whatever
+    the past says, which may have seen nothing else. For a week; what lasts longer is ordinary there, and an
+    objective that nobody keeps."""
     group = state.groups[case.signal]
-    series = group.series[case.segment]
-    return at - case.popped <= LONGEST_S and burning(series, group.objective, at, group.period, FAST)
+    series, pairs = group.series[case.segment], PAIRS[:3] if young(group) else FAST
+    return at - case.popped <= LONGEST_S and burning(series, group.objective, at, group.period, pairs)
+
+
+def urgent(group: Group, s: Series, at: int) -> bool:
+    """Whether a moment is in its first week, in which hardly anything is beyond what may be ordinary there, and burns
+    its budget at a page's pace: then the objective says what is wrong."""
+    return s.segment == names.ALL and young(group) and burning(s, group.objective, at, group.period, FAST)
+
+
+def young(group: Group) -> bool:
+    """Whether there is hardly a past to judge by."""
+    return group.age < CV_DAYS
 
 
 def settle(case: Case) -> None:

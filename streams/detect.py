@@ -130,7 +130,7 @@ class Judge:
                 evidence.refresh(group, group.all, at - STEP_S)
             if s.segment != names.ALL:
                 evidence.refresh(group, s, at - STEP_S)
-        if bad and evidence.weigh(group, s):
+        if bad and (evidence.weigh(group, s) or cases.urgent(group, s, at)):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             self._follow(group, s, case, n, bad)
@@ -158,7 +158,7 @@ class Judge:
             self._again(case, at)
         if case is not None and (s.segment != names.ALL or case.segment == names.ALL):
             return
-        k = evidence.strongest(group, s)
+        k = evidence.likeliest(group, s) if cases.urgent(group, s, at) else evidence.strongest(group, s)
         if k < 0:
             return
         onset = s.starts[k]

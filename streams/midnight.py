@@ -6,7 +6,7 @@ import numpy as np
 
 from streams import baseline, names, silence
 from streams.baseline import Group
-from streams.cases import State, hurts, spans
+from streams.cases import State, hurts, spans, young
 from streams.moles import Finding
 from streams.series import DAY_S, HOUR_S, HOURS, Series, of_day
 from streams.windows import Mask
@@ -28,9 +28,9 @@ def _covered(state: State, group: Group, midnight: int, period: float) -> Mask:
     """What no series is to learn of the day [series, hour]: its cases, and those of its moment as a whole; in its
     first week, when nobody knows what is ordinary, only those that burn the budget at a page's pace."""
     covered = np.zeros((len(group.series), HOURS), np.bool_)
-    young = group.age < baseline.CV_DAYS
+    new = young(group)
     for segment, _, case, begin, end in spans(state, midnight, period):
-        if young and not (case in state.cases and hurts(state, state.cases[case], midnight)):
+        if new and not (case in state.cases and hurts(state, state.cases[case], midnight)):
             continue
         first, last = ((t - midnight + DAY_S) / HOUR_S for t in (begin, end))
         hours = slice(max(0, math.floor(first)), max(0, math.ceil(last)))
@@ -38,7 +38,7 @@ def _covered(state: State, group: Group, midnight: int, period: float) -> Mask:
             covered[:, hours] = True
         elif segment in group.series:
             covered[group.series[segment].row, hours] = True
-    for s in () if young else group.series.values():
+    for s in () if new else group.series.values():
         since = _suspected(s, midnight, period)
         if since:
             hours = slice(max(0, math.floor((since - midnight + DAY_S) / HOUR_S)), HOURS)
