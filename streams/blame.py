@@ -142,9 +142,16 @@ def one_of(state: State, group: Group, s: Series, onset: int, at: int) -> Case |
         if case.segment == names.ALL:
             return case
     for case in hurting:
-        if s.segment != names.ALL or not outgrows(group, onset, case):
+        if not outgrows(group, onset, case) if s.segment == names.ALL else not _apart(s.segment, onset, case):
             return case
     return None
+
+
+def _apart(segment: str, onset: int, case: Case) -> bool:
+    """Whether a segment's alarm is of other customers than a segment's case, and began later: in one dimension
+    nobody is in two segments."""
+    other = segment not in {x for some in case.members.values() for x in some}
+    return other and dimension(segment) == dimension(case.segment) and onset - case.first_harm > TOGETHER_S
 
 
 def outgrows(group: Group, onset: int, case: Case) -> bool:

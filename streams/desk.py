@@ -18,7 +18,7 @@ import msgspec
 
 from streams import blame, names
 from streams.catalogue import TIERS, Catalogue
-from streams.lives import Desked, Labels, Life, Quiet, gravest, labels_of, mole_of, quiet, settled, tier_of
+from streams.lives import Desked, Labels, Life, Quiet, gravest, labels_of, mole_of, quiet, settled, settles, tier_of
 from streams.moles import (
     Command,
     Contributor,
@@ -104,7 +104,7 @@ class Desk:
             if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
             return
-        again = settled(life, f.at)
+        again = settled(self.catalogue, life, f.at)
         if f.event == "harm":
             life.harmed = f.at
         life.cases[f.case] = "up" if f.event == "harm" else "eased" if f.event == "ease" else "over"
@@ -120,7 +120,7 @@ class Desk:
     def _up(self, f: Finding) -> None:
         for life in sorted(self.state.lives.values(), key=lambda x: (x.segment != names.ALL, -x.popped, x.id)):
             if life.state != "whacked" and self._same_cause(f, life):
-                before, again = self._mole(life), settled(life, f.at)
+                before, again = self._mole(life), settled(self.catalogue, life, f.at)
                 self.state.of[f.case] = life.id
                 life.cases[f.case] = "up"
                 life.harmed = f.at
@@ -179,7 +179,8 @@ class Desk:
             return False
         if f.segment == names.ALL != life.segment:
             return _carries(life.segment, f.contributors, f.bad - f.expected)
-        return True
+        other = f.segment != life.segment and blame.dimension(f.segment) == blame.dimension(life.segment)
+        return not other or abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S  # nobody is in both
 
     def _graver(self, f: Finding, life: Life) -> bool:
         tiers = (tier_of(self.catalogue, f.moment), gravest(self.catalogue, life))
@@ -223,7 +224,9 @@ class Desk:
         found: dict[Labels, set[Quiet | None]] = {}
         for life in self.state.lives.values():
             if life.whacked is None:
-                found.setdefault(labels_of(self.catalogue, life), set()).add(quiet(life, self.state.at))
+                found.setdefault(labels_of(self.catalogue, life), set()).add(
+                    quiet(self.catalogue, life, self.state.at)
+                )
         return {k: None if None in why else "snoozed" if "snoozed" in why else "settled" for k, why in found.items()}
 
     # Lives
@@ -235,7 +238,9 @@ class Desk:
         due = [x for x in state.lives.values() if x.state == "snoozed" and x.snoozed_until <= at]
         for life in sorted(due, key=lambda x: (x.snoozed_until, x.id)):
             until, hurts = life.snoozed_until, "up" in life.cases.values()
-            self._move(life, "wake", until, "woken", notify=hurts or until - life.harmed <= blame.SETTLE_S)
+            self._move(
+                life, "wake", until, "woken", notify=hurts or until - life.harmed <= settles(self.catalogue, life)
+            )
             if not hurts:  # it slept through that
                 self._move(life, "ease", until, "recovering")
         state.at = at

@@ -8,6 +8,7 @@ from streams import blame
 from streams.catalogue import TIERS, Catalogue
 from streams.explain import explain
 from streams.moles import Finding, Mole, State, moment_of
+from streams.series import HOUR_S
 
 CaseState = Literal["up", "eased", "over"]
 Quiet = Literal["snoozed", "settled"]
@@ -54,18 +55,23 @@ def tier_of(catalogue: Catalogue, moment: str) -> str:
     return declared.tier if declared else catalogue.discovered.tier
 
 
-def settled(life: Life, at: int) -> bool:
-    """Whether a mole that recovers has been without harm for so long that more of it is an outage of its own to
-    whoever was told that it recovers."""
-    return life.state == "recovering" and at - life.harmed > blame.SETTLE_S
+def settles(catalogue: Catalogue, life: Life) -> int:
+    """So many seconds without harm make more of it an outage of its own to whoever was told that a mole recovers:
+    the hour of a page's first window where it is game over, the six of the second one elsewhere."""
+    return HOUR_S if gravest(catalogue, life) == TIERS[0] else blame.SETTLE_S
 
 
-def quiet(life: Life, at: int) -> Quiet | None:
+def settled(catalogue: Catalogue, life: Life, at: int) -> bool:
+    """Whether a mole recovers, and has been without harm for so long."""
+    return life.state == "recovering" and at - life.harmed > settles(catalogue, life)
+
+
+def quiet(catalogue: Catalogue, life: Life, at: int) -> Quiet | None:
     """Why nobody is to be told of a mole that is up; None where somebody is. An acknowledged mole is not quiet: what
     pages people knows that, and what still hurts a day later is worth a reminder."""
     if life.state == "snoozed":
         return "snoozed"
-    return "settled" if settled(life, at) else None
+    return "settled" if settled(catalogue, life, at) else None
 
 
 def labels_of(catalogue: Catalogue, life: Life) -> Labels:

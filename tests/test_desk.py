@@ -32,7 +32,7 @@ def test_a_mole_is_json_as_the_contract_has_it() -> None:
 
 
 def test_one_mole_rings_once_through_its_whole_life() -> None:
-    desk = Desk(catalogue())
+    desk = Desk(catalogue(tier=("tier: game-over", "tier: important")))
     f = finding()
     steps = desk.advance(T, [f])
     steps += desk.advance(T + 100, [later(f, T + 100, "harm", bad=20)])
@@ -50,16 +50,22 @@ def test_one_mole_rings_once_through_its_whole_life() -> None:
     assert last.whacked is not None
 
 
-@pytest.mark.parametrize(("hours", "notify"), [(6, False), (10, True)])
+@pytest.mark.parametrize(
+    ("tier", "hours", "notify"),
+    [("important", 6, False), ("important", 10, True), ("game-over", 1, False), ("game-over", 2, True)],
+)
 @pytest.mark.parametrize("again", ["the same case", "another one of the mole"])
-def test_harm_long_after_a_recovering_mole_has_settled_rings_again(hours: int, notify: bool, again: str) -> None:
+def test_harm_long_after_a_recovering_mole_has_settled_rings_again(
+    tier: str, hours: int, notify: bool, again: str
+) -> None:
     text = "journeys:\n  buy: {route: [browse, pay], goal: pay, abandon_after: 1d}\nmoments:\n  pay:"
-    desk = Desk(catalogue(journey=("moments:\n  pay:", text)))
+    tiers = ("tier: game-over", f"tier: {tier}")
+    desk = Desk(catalogue(journey=("moments:\n  pay:", text), tier=tiers))
     f = finding()
     desk.advance(T, [f])
-    desk.advance(T + HOUR_S, [later(f, T + HOUR_S, "ease")])
+    desk.advance(T + 600, [later(f, T + 600, "ease")])
     at = T + hours * HOUR_S
-    harm = later(f, at, "harm") if again == "the same case" else other(at, first_harm=T + 5 * HOUR_S)
+    harm = later(f, at, "harm") if again == "the same case" else other(at, first_harm=min(at, T + 5 * HOUR_S))
     (step,) = desk.advance(at, [harm])
     assert (step.event, step.notify, step.mole.id, step.mole.repop_of) == ("relapsed", notify, f.case, None)
     assert [t.notify for t in desk.advance(at + HOUR_S, [later(harm, at + HOUR_S, "harm", bad=99)])] in ([], [False])

@@ -39,15 +39,16 @@ def test_who_acknowledges_is_still_told_of_what_lasts_and_who_snoozes_or_whacks_
     assert desk.up() == expected
 
 
-def test_a_recovering_mole_is_quiet_exactly_where_new_harm_would_ring() -> None:
-    for wait in range(SETTLE_S - 100, SETTLE_S + 100, 10):
-        desk, f = Desk(catalogue()), finding()
-        desk.advance(T + HOUR_S, [f, later(f, T + HOUR_S, "ease")])
-        before = up(desk, T + wait)[PAY]
+@pytest.mark.parametrize(("tier", "settles_s"), [("game-over", HOUR_S), ("important", SETTLE_S)])
+def test_a_recovering_mole_is_quiet_exactly_where_new_harm_would_ring(tier: str, settles_s: int) -> None:
+    for wait in range(settles_s - 100, settles_s + 100, 10):
+        desk, f = Desk(catalogue(tier=("tier: game-over", f"tier: {tier}"))), finding()
+        desk.advance(T + 600, [f, later(f, T + 600, "ease")])
+        (before,) = up(desk, T + wait).values()
         (step,) = desk.advance(T + wait, [later(f, T + wait, "harm")])
         assert (step.event, step.notify) == ("relapsed", before == "settled")
-        assert (before == "settled") == (wait > SETTLE_S)
-        assert desk.up() == {PAY: None}
+        assert (before == "settled") == (wait > settles_s)
+        assert [*desk.up().values()] == [None]
 
 
 def two(**changes: Any) -> Desk:
@@ -94,8 +95,8 @@ def test_a_snooze_rings_at_its_end_unless_all_has_settled_meanwhile(eased: int |
 def test_what_wakes_while_it_recovers_and_has_not_settled_rings() -> None:
     desk, f = Desk(catalogue()), finding()
     desk.advance(T, [f])
-    desk.command(T, Command(f.case, "snooze", for_s=2 * HOUR_S))
-    desk.advance(T + HOUR_S, [later(f, T + HOUR_S, "ease")])
-    steps = desk.advance(T + 2 * HOUR_S, [])
+    desk.command(T, Command(f.case, "snooze", for_s=HOUR_S))
+    desk.advance(T + 600, [later(f, T + 600, "ease")])
+    steps = desk.advance(T + HOUR_S, [])
     assert [(t.event, t.notify) for t in steps] == [("woken", True), ("recovering", False)]
     assert desk.up() == {PAY: None}
