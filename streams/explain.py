@@ -45,8 +45,8 @@ def explain(
     """The sentence; `low` is the least bad share that the evidence supports, `budget` a share of the
     segment's own for the period.
 
-    `harmed` is when harm was last told, at most an hour before the last of it; `ended` when a person or the evidence
-    closed the mole, the latter long after.
+    `harmed` is when there was harm last; `ended` when a person or the evidence closed the mole, the latter long
+    after.
     """
     declared = catalogue.moments.get(moment)
     title = declared.title if declared else moment
@@ -62,7 +62,7 @@ def explain(
     who = f", {_in(segment, named, (bad - expected) / 2)}" if named else ""
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
     burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed"
-    now = f"harm was last told at {_time(harmed)}" if ended else burns
+    now = f"the last of it was at {_time(harmed)}" if ended else burns
     whose = "the" if segment == names.ALL else f"{segment}'s"
     spent = f", {budget:.1%} of {whose} budget for the period is gone" if budget >= 0.001 else ""
     return (

@@ -89,6 +89,7 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
     f = life.finding
     assert f is not None
     declared = catalogue.moments.get(life.moment)
+    harmed = max(life.harmed, f.last_harm)
     linked = tuple(sorted(m for m in life.moments if m != life.moment))
     signal = declared.signals.get(life.signal) if declared else None  # the catalogue may have dropped it since
     objective = signal.objective if signal else catalogue.discovered.objective
@@ -112,7 +113,7 @@ def mole_of(catalogue: Catalogue, life: Life) -> Mole:
         contributors=f.contributors,
         linked=linked,
         explain=explain(
-            catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, life.harmed, life.whacked,
+            catalogue, life.moment, life.segment, life.signal, life.kind, life.first_harm, harmed, life.whacked,
             f.bad, f.total, f.expected, f.burn_rate_low * (1 - objective), f.burn_rate, f.budget, f.cause,
             f.contributors, linked,
         ),

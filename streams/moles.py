@@ -103,14 +103,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     event: Said
     case: str  # the id that the mole has, if it becomes one; "" for `day`
     first_harm: int = 0
-    bad: int = 0  # since first harm
+    last_harm: int = 0
+    bad: int = 0  # from the first harm to the last
     total: int = 0
     expected: float = 0.0  # bad events in the series' ordinary way; for silence the events that were expected
     burn_rate: float = 0.0
     burn_rate_low: float = 0.0
-    budget: float = (
-        0.0  # what the excess burnt, as a share of the series' budget of a period; `day`: bad ones allowed
-    )
+    budget: float = 0.0  # what it burnt, as a share of the series' budget of a period; `day`: bad ones allowed
     contributors: tuple[Contributor, ...] = ()
     cause: str = ""  # silence: `stopped` (nothing comes at all) or `quiet` (less comes than the hour expects)
 

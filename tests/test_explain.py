@@ -60,7 +60,7 @@ def test_others_are_hurt_beside_a_segment_and_not_in_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "end"),
     [
-        ("burn", "; harm was last told at 20:20 UTC on 16 Apr"),
+        ("burn", "; the last of it was at 20:20 UTC on 16 Apr"),
         ("silence", " events were expected"),
     ],
 )
