@@ -99,6 +99,7 @@ class Group(msgspec.Struct):
     weeks: list[float] = []  # faded times that each hour of the week was seen
     volumes: list[float] = []  # faded events of `all` in each hour of the week
     rates: list[float] = []  # events that each hour of the week expects of `all`
+    open: list[bool] = []  # whether anything ever came on its weekday
     busy: list[bool] = []  # whether it is no idle hour
     pattern: list[float] = []  # how an hour of the week differs from its hour of the day
     quiet_limit: float = 0.0  # see `silence.limits`

@@ -53,11 +53,15 @@ class Desk:
 
     def advance(self, at: int, findings: Sequence[Finding]) -> list[Transition]:
         """Takes the findings up to and at `at`, sorted by (at, moment, segment, signal, kind)."""
-        for finding in findings:
+        for finding in sorted(findings, key=self._order):
             self._wake(finding.at)
             self._take(finding)
         self._wake(at)
         return self._tell_all()
+
+    def _order(self, f: Finding) -> tuple[int, int]:
+        """Of what comes up at once the gravest comes first: it is what the mole is named after."""
+        return f.at, TIERS.index(tier_of(self.catalogue, f.moment)) if f.event == "up" else 0
 
     def command(self, at: int, command: Command) -> list[Transition]:
         """Does what a person asks. Raises IllegalTransition; an unknown mole is illegal too."""

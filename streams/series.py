@@ -81,6 +81,7 @@ class Series(msgspec.Struct, array_like=True):
     # Silence
     silent: bool = False  # a case of silence is open: its hours teach no volume
     growth: float = 0.0  # evidence that a second of silence is, at most
+    not_before: int = 0  # it cannot be known to have stopped
     quiet: float = 0.0  # evidence that too little comes
     quiet_since: int = 0
     quiet_at: int = 0  # up to when it is worked out …

@@ -2,13 +2,15 @@
 
 A Poisson CUSUM for a fall to a quarter of an ordinary quiet day's rate μ: `score ← score + ¾ μ Δt − n · ln 4`.
 Told apart: an *idle hour* (expects less than three quarters of an average one, as nights do) says nothing either
-way; *stopped* is a source from which nothing came since; *quiet* are customers of whom fewer come. Days differ: an
+way of how much less comes; *stopped* is a source from which nothing at all came since, be it at night; *quiet* are
+customers of whom fewer come. Days differ: an
 ordinary quiet day is the mean less two standard deviations, and no less than a tenth.
 It needs two weeks of past (each hour of the week seen twice), and it waits for `allowed_lateness`: what is late
 within it is ordinary by the catalogue's own word. What comes late all at once counts when it comes.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -18,7 +20,7 @@ from streams.baseline import CV_DAYS, CV_PRIOR, ORDINARY_SD, SHRINK, Group, fade
 from streams.evidence import QUIET_WEEKS
 from streams.intervals import Floats
 from streams.past import Rows
-from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, WEEK_HOURS, Series
+from streams.series import BLOCK_S, DAY_S, HOUR_S, HOURS, MEMORY_S, STEP_S, WEEK_HOURS, Series
 from streams.windows import Mask
 
 NEEDS_DAYS: Final = 14
@@ -79,14 +81,15 @@ def _profile(group: Group) -> None:
         by_day[hour] = sum(group.volumes[hour::HOURS]) / seen if seen else 0.0
     days = range(0, WEEK_HOURS, HOURS)
     came = [sum(group.volumes[d : d + HOURS]) for d in days]
-    open_ = [(n + SHRINK) / (group.weeks[d] * sum(by_day) + SHRINK) for n, d in zip(came, days, strict=True)]
+    share = [(n + SHRINK) / (group.weeks[d] * sum(by_day) + SHRINK) for n, d in zip(came, days, strict=True)]
     rates = [
-        (group.volumes[h] + by_day[h % HOURS] * min(open_[h // HOURS], 1.0)) / (group.weeks[h] + 1)
+        (group.volumes[h] + by_day[h % HOURS] * min(share[h // HOURS], 1.0)) / (group.weeks[h] + 1)
         for h in range(WEEK_HOURS)
     ]
     floor = IDLE * sum(rates) / WEEK_HOURS
     group.rates = rates
-    group.busy = [r >= floor and came[h // HOURS] > 0 for h, r in enumerate(rates)]
+    group.open = [came[h // HOURS] > 0 for h in range(WEEK_HOURS)]
+    group.busy = [r >= floor and open_ for r, open_ in zip(rates, group.open, strict=True)]
     group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
 
 
@@ -122,8 +125,7 @@ def most(group: Group, s: Series, at: int) -> float:
     """What the score could be at `at`, at most: events are taken in, silence since the last one at the dearest."""
     growth, n = s.growth, s.total - s.heard
     if n:
-        heard = s.last if s.last % HOUR_S else s.last + HOUR_S  # whole hours or dates: the hour has said what it has
-        last = min(max(heard, s.quiet_at), at)
+        last = min(max(_said(s), s.quiet_at), at)
         if s.quiet + growth * (last - s.quiet_at) <= n * _LN:
             s.quiet, s.quiet_since = 0.0, last
         else:
@@ -153,10 +155,15 @@ def _count(group: Group, s: Series, begin: int, end: int, n: int) -> None:
         s.quiet = score
 
 
-def between(group: Group, s: Series, begin: int, end: int) -> float:
-    """Events that [begin, end) expects, idle hours left out."""
+def between(
+    group: Group, s: Series, begin: int, end: int, hours: Sequence[bool] | None = None, shift: int = 0
+) -> float:
+    """Events that [begin, end) expects in busy hours, or in those of the week that are given; `shift`: so many hours
+    later than usual."""
     if not group.rates or end <= begin:
         return 0.0
+    counting = group.busy if hours is None else hours
+    begin, end = begin - shift * HOUR_S, end - shift * HOUR_S
     if s.segment == names.ALL:
         hourly, pattern = group.rates, None
     else:
@@ -165,7 +172,7 @@ def between(group: Group, s: Series, begin: int, end: int) -> float:
     seconds = 0.0
     for hour in range(first, last + 1):
         at = hour % WEEK_HOURS
-        if not group.busy[at]:
+        if not counting[at]:
             continue
         rate = hourly[at] if pattern is None else hourly[hour % HOURS] * pattern[at]
         if first < hour < last:
@@ -173,6 +180,38 @@ def between(group: Group, s: Series, begin: int, end: int) -> float:
         else:
             seconds += rate * (min(end, (hour + 1) * HOUR_S) - max(begin, hour * HOUR_S))
     return seconds / HOUR_S
+
+
+def stopped(group: Group, s: Series, at: int) -> bool:
+    """Whether nothing came since its last event, nights as well, where so much is expected that it has stopped.
+
+    Clocks change by an hour, so the least of three shifts of the week. Where it is not so, it is not looked at again
+    before it could be, were all hours to come the dearest one; what comes meanwhile makes that later still.
+    """
+    since = began(s)
+    wanted, growth = limit(group, s), s.growth / _GROWTH
+    if at < s.not_before or growth * (at - since) < wanted:
+        return False
+    expected = min(between(group, s, since, at, group.open, shift) for shift in (-1, 0, 1)) * least(group, s)
+    if expected < wanted:
+        s.not_before = at + int((wanted - expected) / growth)
+    return expected >= wanted
+
+
+def began(s: Series) -> int:
+    """When nothing came any more."""
+    return _said(s) if s.last % HOUR_S == 0 else s.last + STEP_S
+
+
+def _said(s: Series) -> int:
+    """Up to when its last event says something: whole hours or dates, where it is on one."""
+    return s.last if s.last % HOUR_S else s.last + HOUR_S
+
+
+def back(group: Group, s: Series, at: int) -> bool:
+    """Whether the last block says that it comes as it should: what was missing is over."""
+    n, _ = s.since(at - BLOCK_S)
+    return n * _LN > _GROWTH * between(group, s, at - BLOCK_S, at) * least(group, s)
 
 
 def speaking(group: Group) -> Mask:
@@ -186,9 +225,9 @@ def speaking(group: Group) -> Mask:
 
 
 def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
-    """The earliest time after `at` at which the score could be at its limit, to the block; not within `lateness`,
-    which silence has to last anyway."""
+    """The earliest time after `at` at which the score, or that of `stopped`, could be at its limit, to the block;
+    not within `lateness`, which silence has to last anyway."""
     if s.growth <= 0:
         return at + DAY_S
-    wait = max(min(int(max(0.0, limit(group, s) - s.quiet) / s.growth), MEMORY_S), int(lateness))
+    wait = max(min(int(_GROWTH * max(0.0, limit(group, s) - s.quiet) / s.growth), MEMORY_S), int(lateness))
     return -(-max(s.quiet_at + wait, at + BLOCK_S) // BLOCK_S) * BLOCK_S

@@ -13,7 +13,7 @@ from streams import blame, names, silence
 from streams.baseline import Group
 from streams.cases import Case, State, series_of
 from streams.moles import mole_id
-from streams.series import BLOCK_S, DAY_S, HOUR_S, Series
+from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
 
 def begin(state: State, midnight: int, lateness: float) -> None:
@@ -69,6 +69,10 @@ def _due(group: Group, s: Series, at: int, lateness: float) -> int:
     limit = silence.limit(group, s)
     if silence.most(group, s, at) >= limit:
         silence.catch_up(group, s, at)
+    if s.quiet >= limit and silence.back(group, s, at):
+        silence.afresh(s, at)
+    if silence.stopped(group, s, at):
+        s.quiet, s.quiet_since = limit, silence.began(s)
     if s.quiet < limit:
         return silence.next_look(group, s, at, lateness)
     sure = int(-(-(s.quiet_since + lateness) // BLOCK_S) + 1) * BLOCK_S
@@ -84,7 +88,8 @@ def _due(group: Group, s: Series, at: int, lateness: float) -> int:
 
 def _case(state: State, moment: str, group: Group, s: Series, at: int, lateness: float) -> Case | None:
     """A silence of its own, unless it is part of another case."""
-    since = s.quiet_since
+    stopped = s.last < s.quiet_since + BLOCK_S
+    since = silence.began(s) if stopped else s.quiet_since
     for case in state.cases.values():
         harmed = case.kind != "silence" and case.segment in (s.segment, names.ALL) and since >= case.first_harm
         silent = case.kind == "silence" and (
@@ -98,10 +103,10 @@ def _case(state: State, moment: str, group: Group, s: Series, at: int, lateness:
             s.quiet, s.quiet_since = 0.0, at
             _schedule(state, s, silence.next_look(group, s, at, lateness))
             return None
-    n, _ = s.since(since)
-    cause = "stopped" if s.last < since + BLOCK_S else "quiet"
+    cause, hours = ("stopped", group.open) if stopped else ("quiet", group.busy)
+    n = 0 if stopped else s.since(since + BLOCK_S - STEP_S)[0]  # the block that holds it has more
     name = mole_id(moment, s.signal, "silence", at)
-    expect = silence.between(group, s, since, at)
+    expect = silence.between(group, s, since, at, hours)
     mine = Case(name, s.segment, s.signal, "silence", since, at, at, at, 0, n, expect, cause)
     mine.members[s.signal] = {s.segment: since}
     s.silent = True

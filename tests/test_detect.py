@@ -31,9 +31,11 @@ def shop(
     seed: int = 1,
     harm: tuple[int, int, str, float] | None = None,
     silent: tuple[int, int] | None = None,
+    left: float = 0.0,
     night: bool = True,
 ) -> Steps:
-    """Steps of `pay`: plan=pro is a quarter, 0.2 % is bad. `harm`: begin, end (s after T), segment, bad share."""
+    """Steps of `pay`: plan=pro is a quarter, 0.2 % is bad. `harm`: begin, end (s after T), segment, bad share.
+    `silent`: begin, end, of which a share is `left`."""
     r = random.Random(seed)
     steps: dict[int, dict[tuple[str, bool], int]] = {}
     for hour in range(days * 24):
@@ -43,7 +45,7 @@ def shop(
             plan = "plan=pro" if r.random() < 0.25 else "plan=free"
             share = harm[3] if harm and harm[0] <= at < harm[1] and harm[2] in ("all", plan) else 0.002
             bad = r.random() < share
-            if silent and silent[0] <= at < silent[1]:
+            if silent and silent[0] <= at < silent[1] and r.random() >= left:
                 continue
             mine = steps.setdefault(T + (at // 10 + 1) * 10, {})
             for segment in ("all", plan):
@@ -250,8 +252,21 @@ def test_silence_is_known_while_nothing_comes_at_all() -> None:
     assert (up.kind, up.cause) == ("silence", "stopped")
 
 
-def test_a_silent_night_is_idle_not_silent() -> None:
-    assert run(shop(18, silent=(16 * DAY, 16 * DAY + 6 * HOUR_S))) == []
+def test_a_quiet_night_is_idle_not_silent() -> None:
+    assert run(shop(18, silent=(16 * DAY, 16 * DAY + 6 * HOUR_S), left=0.2)) == []
+
+
+def test_a_source_that_stops_at_night_is_told_at_night_and_from_its_last_event_on() -> None:
+    steps = shop(18, silent=(16 * DAY - HOUR_S, 16 * DAY + 8 * HOUR_S))
+    last = max(at for at, _ in steps if at <= T + 16 * DAY)
+    up, over = run(steps)
+    assert (up.segment, up.cause, up.first_harm, up.total) == ("all", "stopped", last, 0)
+    assert up.at < T + 16 * DAY + HOUR_S
+    assert over.at < T + 16 * DAY + 9 * HOUR_S
+
+
+def test_what_is_over_when_it_could_be_told_is_not_told() -> None:
+    assert run(shop(18, silent=(16 * DAY + 43_200, 16 * DAY + 43_200 + HOUR_S))) == []
 
 
 def test_a_closed_weekend_is_no_silence_from_the_third_week_on() -> None:
