@@ -229,5 +229,8 @@ def next_look(group: Group, s: Series, at: int, lateness: float) -> int:
     not within `lateness`, which silence has to last anyway."""
     if s.growth <= 0:
         return at + DAY_S
-    wait = max(min(int(_GROWTH * max(0.0, limit(group, s) - s.quiet) / s.growth), MEMORY_S), int(lateness))
-    return -(-max(s.quiet_at + wait, at + BLOCK_S) // BLOCK_S) * BLOCK_S
+    wanted = limit(group, s)
+    short = s.quiet_at + max(0.0, wanted - s.quiet) / s.growth
+    gone = max(s.not_before, began(s) + _GROWTH * wanted / s.growth)
+    due = max(min(short, gone, at + MEMORY_S), s.quiet_at + lateness, at + BLOCK_S)
+    return math.ceil(due / BLOCK_S) * BLOCK_S
