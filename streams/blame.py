@@ -106,6 +106,20 @@ def counted(
     return tuple(out)
 
 
+def within(contributors: Iterable[Contributor], segment: str, bad: int, total: int) -> tuple[Contributor, ...]:
+    """Contributors in the figures of a case (of `segment`) that has fewer events than when they were counted."""
+    out = []
+    for c in contributors:
+        rest = (c.bad - c.excess) / c.total
+        b, good = bad, total - bad
+        if c.segment != segment:
+            limit = segment == names.ALL
+            b, good = (min(b, c.bad), min(good, c.total - c.bad)) if limit else (c.bad, c.total - c.bad)
+        if b:
+            out.append(Contributor(c.segment, b, b + good, round(max(0.0, b - (b + good) * rest), 1)))
+    return tuple(out)
+
+
 def _excess(x: tuple[str, int, int], n: int, b: int) -> tuple[float, tuple[str, int, int], float]:
     """A segment's bad events beyond what the rest of n events with b bad ones makes of it, and the rest's share."""
     _, sn, sb = x

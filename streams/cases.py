@@ -34,6 +34,7 @@ class Case(msgspec.Struct):
     eased: bool = False  # it leans towards ordinary: its figures stand still
     recovery: float = 0.0  # evidence that it is ordinary again
     share: float = 1.0  # the bad share that is to be disproved
+    since: int = 0  # first harm, of a relapse its own
     sure: tuple[int, int, float] = (0, 0, 0.0)  # bad, total and expected as of the last alarm
     members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
     contributors: tuple[Contributor, ...] = ()
@@ -102,6 +103,7 @@ def resume(case: Case, group: Group, s: Series) -> None:
         if k >= 0 and s.starts[k] > case.last:
             case.bad, case.total = case.bad + s.bads[k], case.total + s.seen[k]
             case.expected += s.expects[k]
+            case.since = s.starts[k]
 
 
 def grown(case: Case) -> bool:

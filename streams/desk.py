@@ -18,7 +18,20 @@ import msgspec
 
 from streams import blame, names
 from streams.catalogue import TIERS, Catalogue
-from streams.lives import Desked, Labels, Life, Quiet, gravest, labels_of, mole_of, quiet, settled, settles, tier_of
+from streams.lives import (
+    Desked,
+    Labels,
+    Life,
+    Quiet,
+    beyond,
+    gravest,
+    labels_of,
+    mole_of,
+    quiet,
+    settled,
+    settles,
+    tier_of,
+)
 from streams.moles import (
     Command,
     Contributor,
@@ -98,15 +111,16 @@ class Desk:
             return
         life = self.state.lives[known]
         before = self._mole(life)
-        if f.case == life.case:
-            life.finding = f
+        if f.case == life.case and life.state != "whacked":
+            life.finding = beyond(f, life.base)
+            life.last = f
         if f.event == "more":
             if life.state != "whacked" and before != self._mole(life):
                 self._tell(life, "updated", f.at)
             return
         if life.state == "whacked":  # by a person: the judge does not know
             if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
-                self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at))
+                self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at), life.last)
             return
         again = settled(self.catalogue, life, f.at)
         if f.event == "harm":
@@ -153,11 +167,14 @@ class Desk:
         ]
         return max(found, key=lambda x: (x.whacked or 0, x.id), default=None)
 
-    def _pop(self, f: Finding, earlier: Life | None, name: str) -> None:
+    def _pop(self, f: Finding, earlier: Life | None, name: str, base: Finding | None = None) -> None:
+        """`base`: what its case said until a person whacked the earlier mole; harm before that is not this one's."""
+        whacked = earlier.whacked if base and earlier else None
+        harm = f.first_harm if whacked is None else max(f.since, whacked)
         life = Life(
-            name, f.moment, f.segment, f.signal, f.kind, "popped", f.first_harm, f.at, f.case,
+            name, f.moment, f.segment, f.signal, f.kind, "popped", harm, f.at, f.case,
             repop_of=None if earlier is None else earlier.repop_of or earlier.id,
-            finding=f, cases={f.case: "up"}, moments=[f.moment], harmed=f.at,
+            finding=beyond(f, base), base=base, last=f, cases={f.case: "up"}, moments=[f.moment], harmed=f.at,
         )  # fmt: skip
         if earlier is not None:
             life.state = after(earlier.state, "return")

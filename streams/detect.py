@@ -180,7 +180,7 @@ class Judge:
         name = mole_id(self.moment, s.signal, kind, at)
         case = Case(name, s.segment, s.signal, kind, s.starts[k], at, at, at, s.bads[k], s.seen[k], s.expects[k])
         case.share = evidence.wilson_low(case.bad, case.total)
-        case.sure = case.bad, case.total, case.expected
+        case.sure, case.since = (case.bad, case.total, case.expected), case.first_harm
         self.state.cases[name] = case
         self._adopt(case, s, case.first_harm)
         self._adopt(case, raised, onset)

@@ -12,7 +12,7 @@ def tell(state: State, moment: str, case: Case, event: Said, at: int, half_life:
     if event in ("up", "harm", "more") and case.kind != "silence":
         case.contributors = _contributors(state, case, at)
     elif event in ("ease", "over"):
-        case.contributors = tuple(_settled(c, case) for c in case.contributors)
+        case.contributors = blame.within(case.contributors, case.segment, case.bad, case.total)
     case.told, case.shown = at, case.bad
     case.harmed = at if event in ("up", "harm") else case.harmed
     budget = 1 - group.objective
@@ -28,6 +28,7 @@ def tell(state: State, moment: str, case: Case, event: Said, at: int, half_life:
         case=case.id,
         first_harm=case.first_harm,
         last_harm=case.last,
+        since=case.since,
         bad=case.bad,
         total=case.total,
         expected=round(case.expected, 3),
@@ -37,17 +38,6 @@ def tell(state: State, moment: str, case: Case, event: Said, at: int, half_life:
         contributors=case.contributors,
         cause=case.cause,
     )
-
-
-def _settled(c: Contributor, case: Case) -> Contributor:
-    """In the figures of a case that has settled."""
-    rest = (c.bad - c.excess) / c.total
-    bad, good = case.bad, case.total - case.bad
-    if c.segment != case.segment:
-        if case.segment != names.ALL:
-            return c
-        bad, good = min(bad, c.bad), min(good, c.total - c.bad)
-    return Contributor(c.segment, bad, bad + good, round(max(0.0, bad - (bad + good) * rest), 1))
 
 
 def _contributors(state: State, case: Case, at: int) -> tuple[Contributor, ...]:

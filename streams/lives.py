@@ -6,6 +6,7 @@ import msgspec
 
 from streams import blame
 from streams.catalogue import TIERS, Catalogue
+from streams.evidence import wilson_low
 from streams.explain import explain
 from streams.moles import Finding, Mole, State, moment_of
 from streams.series import HOUR_S
@@ -31,7 +32,9 @@ class Life(msgspec.Struct):
     acked: int | None = None
     whacked: int | None = None
     repop_of: str | None = None
-    finding: Finding | None = None  # the latest of its first case
+    finding: Finding | None = None  # the latest of its first case …
+    last: Finding | None = None  # as its judge told it
+    base: Finding | None = None  # … beyond this one, the last before a person whacked the mole that it returns from
     cases: dict[str, CaseState] = {}
     moments: list[str] = []
     snoozed_until: int = 0
@@ -82,6 +85,24 @@ def labels_of(catalogue: Catalogue, life: Life) -> Labels:
 def gravest(catalogue: Catalogue, life: Life) -> str:
     """A mole's tier: the gravest of its moments'."""
     return min((tier_of(catalogue, m) for m in life.moments), key=TIERS.index)
+
+
+def beyond(f: Finding, base: Finding | None) -> Finding:
+    """What a finding says of the time after another one of its case."""
+    if base is None or f.case != base.case:
+        return f
+    bad, total = max(f.bad - base.bad, 0), max(f.total - base.total, 0)
+    budget = f.bad / f.total / f.burn_rate if f.total and f.burn_rate else 1.0
+    return msgspec.structs.replace(
+        f,
+        bad=bad,
+        total=total,
+        expected=max(f.expected - base.expected, 0.0),
+        burn_rate=round(bad / total / budget, 3) if total else 0.0,
+        burn_rate_low=round(wilson_low(bad, total) / budget, 3),
+        budget=max(f.budget - base.budget, 0.0),
+        contributors=blame.within(f.contributors, f.segment, bad, total),
+    )
 
 
 def mole_of(catalogue: Catalogue, life: Life) -> Mole:

@@ -104,6 +104,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     case: str  # the id that the mole has, if it becomes one; "" for `day`
     first_harm: int = 0
     last_harm: int = 0
+    since: int = 0  # first harm, of a relapse its own
     bad: int = 0  # from the first harm to the last
     total: int = 0
     expected: float = 0.0  # bad events in the series' ordinary way; for silence the events that were expected

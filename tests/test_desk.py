@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.desk import REPOP_S, Desk
-from streams.moles import Command, Finding, IllegalTransition, Mole, Transition
+from streams.moles import Command, Finding, IllegalTransition, Mole, Transition, moment_of
 from streams.series import DAY_S
 from tests.core import catalogue
 from tests.findings import HOUR_S, T, days, finding, later, other, told
@@ -248,3 +248,23 @@ def test_a_mole_of_a_signal_that_the_catalogue_has_dropped_is_still_shown() -> N
     now = Desk(catalogue(dropped=("      need: {objective: 97%}\n", "")))
     now.load(old.dump())
     assert [m.signal for m in now.moles()] == ["need"]
+
+
+def test_what_returns_after_a_persons_whack_is_told_without_what_was_before_it() -> None:
+    desk, f = Desk(catalogue()), finding()
+    desk.advance(T, [f])
+    desk.advance(T + 600, [later(f, T + 600, "more", bad=30, total=100, expected=1.0, budget=0.05)])
+    desk.command(T + 700, Command(f.case, "whack", by="ann"))
+    at = T + 5 * HOUR_S
+    harm = later(
+        f, at, "harm", bad=50, total=140, expected=1.4, budget=0.08, burn_rate=50 / 140 / 0.005, since=at - 60
+    )
+    (again,) = desk.advance(at, [harm])
+    mole = again.mole
+    assert (again.event, mole.repop_of, mole.first_harm) == ("repopped", f.case, moment_of(at - 60))
+    assert (mole.bad, mole.total) == (20, 40)
+    assert mole.burn_rate == pytest.approx(20 / 40 / 0.005, rel=1e-3)
+    assert all(c.bad <= 20 and c.total <= 40 for c in mole.contributors)
+    assert "20 of 40 times" in mole.explain
+    (more,) = desk.advance(at + 600, [later(harm, at + 600, "more", bad=55, total=150)])
+    assert (more.mole.bad, more.mole.total, more.mole.first_harm) == (25, 50, mole.first_harm)
