@@ -99,8 +99,8 @@ class Group(msgspec.Struct):
     weeks: list[float] = []  # faded times that each hour of the week was seen
     volumes: list[float] = []  # faded events of `all` in each hour of the week
     rates: list[float] = []  # events that each hour of the week expects of `all`
-    open: list[bool] = []  # whether anything ever came on its weekday
-    busy: list[bool] = []  # whether it is no idle hour
+    busy: list[bool] = []  # whether it is no idle hour,
+    idle: list[bool] = []  # or one in which little is expected; neither on a weekday that is closed
     pattern: list[float] = []  # how an hour of the week differs from its hour of the day
     quiet_limit: float = 0.0  # see `silence.limits`
     quiet_limit_segment: float = 0.0

@@ -80,7 +80,7 @@ def refresh(group: Group, s: Series, start: int) -> None:
         allow(group)
     mine, hour = group.past[s.row], start // HOUR_S
     p, cv = float(mine["expect"][hour % HOURS]), float(mine["cv"])
-    odds = p / (1 - p) * (1 + ORDINARY_SD * cv)
+    odds = bad_day(p, cv)
     if s.active and odds < s.odds:
         _pay(s, (s.before if s.last == start else s.total) - s.paid)
     events = daily(group, s)
@@ -91,9 +91,15 @@ def refresh(group: Group, s: Series, start: int) -> None:
     s.limits = limits(allowed, group.bad, p, varied, math.log(events), odds)
 
 
+def bad_day(p: float, cv: float) -> float:
+    """Odds of an ordinary bad day: the mean and two standard deviations, and no more than halfway to certainty."""
+    share = min(p * (1 + ORDINARY_SD * cv), (1 + p) / 2)
+    return share / (1 - share)
+
+
 def costs(p: float, cv: float, rest: float = 1.0) -> list[float]:
     """What an event costs each ratio's score: ln(1 + p₀ (r − 1)). `rest`: how much worse the moment's rest is."""
-    odds = p / (1 - p) * rest * (1 + ORDINARY_SD * cv)
+    odds = bad_day(p, cv) * rest
     return [math.log1p(odds / (1 + odds) * (r - 1)) for r in RATIOS]
 
 
@@ -184,7 +190,7 @@ def _bears(group: Group, s: Series, k: int) -> bool:
 
 def surprised(s: Series, k: int, cv: float) -> float:
     """`surprise` of a run against an ordinary bad day, where days vary by `cv`."""
-    odds = s.p / (1 - s.p) * (1 + ORDINARY_SD * cv)
+    odds = bad_day(s.p, cv)
     return surprise(s.seen[k], s.bads[k], odds / (1 + odds))
 
 

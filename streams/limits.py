@@ -1,8 +1,8 @@
 """How far a score may go before it is an alarm: the limit at which false alarms are as rare as one accepts.
 
-An alarm against p₀, a *bad* ordinary day, is much rarer on the other days. Days are taken as a gamma distribution
-about their mean share p (mean 1; variance: that of the days, and of the estimate of p). On a day of level L the log
-moment generating function of a step of the score is `g(θ) = ln(1 + pL (r^θ − 1)) − θ c`, c = ln(1 + p₀ (r − 1)).
+An alarm against p₀, a *bad* ordinary day, is much rarer on the other days. Their bad shares q are taken as a beta
+distribution (mean p; variance: that of the days, and of the estimate of p). On such a day the log moment generating
+function of a step of the score is `g(θ) = ln(1 + q (r^θ − 1)) − θ c`, c = ln(1 + p₀ (r − 1)).
 Two upper bounds of how often an excursion, which begins with a bad event at ln r − c, gets h beyond that; an alarm
 counts once a day. The limit is the least h at which the lower one is what one accepts.
 
@@ -37,6 +37,7 @@ _TILTS: Final[Floats] = np.geomspace(0.02, 10.0, 32)  # θ: any one bounds, the 
 _LN: Final[Floats] = np.log(RATIOS)[:, None]
 _TILTED: Final[Floats] = np.expm1(_LN * _TILTS)[:, :, None]
 _LEAST: Final = 1e-9
+_LEAST_AB: Final = 0.25  # of a beta's parameters, where the approximation ends
 _NEVER: Final = 1e-200
 _UNKNOWN: Final[Floats] = np.full((len(RATIOS), 1), -1e9)
 _EACH: Final[Ints] = np.arange(len(RATIOS))[:, None]
@@ -47,7 +48,7 @@ a nat (what begins and shares to halves, events to whole ones, p₀ beyond share
 _FINE_CV: Final = 10.0
 """… and tenths of variation."""
 WILDEST: Final = 2.0
-"""More variation than this is not believed: the approximation of the gamma ends there, and with it what days say."""
+"""More variation than this is not believed: the approximation of their distribution ends there."""
 
 
 def limits(accepted: float, bad: float, p: float, cv: float, events: float, null: float) -> list[float]:
@@ -96,17 +97,25 @@ def _days(odds: int, cv: int, worse: int) -> _Days:
     mean = math.exp(odds / 2)
     null = mean * math.exp(worse / _FINE)
     p, p0 = mean / (1 + mean), null / (1 + null)
-    days = levels(cv / _FINE_CV)
-    shares = np.clip(p * days, _LEAST, 0.99)
+    shares = np.clip(days(p, cv / _FINE_CV), _LEAST, 0.99)
     costs = np.log1p(p0 * np.expm1(_LN))
     down = shares * _LN < costs
-    return _Days(days, shares, costs, down, *_ruin(shares, costs, down))
+    return _Days(shares / p, shares, costs, down, *_ruin(shares, costs, down))
 
 
-def levels(cv: float) -> Floats:
-    """Equally spaced normal quantiles as levels of days: a gamma of mean 1 (Wilson & Hilferty 1931)."""
-    v = cv * cv
-    found: Floats = np.maximum(1 - v / 9 + _Z * cv / 3, 0.0) ** 3
+def days(p: float, cv: float) -> Floats:
+    """Bad shares of days of mean p and variation cv: equally spaced normal quantiles as those of a beta distribution
+    (Paulson 1942), which for small shares is a gamma (Wilson & Hilferty 1931)."""
+    a = (1 - p) / max(cv * cv, 1e-6) - p
+    a = max(a, _LEAST_AB, _LEAST_AB * p / (1 - p))
+    b = a * (1 - p) / p
+    v, w = 1 / (9 * a), 1 / (9 * b)
+    middle = (1 - v) * (1 - w)
+    root = np.abs(_Z) * np.sqrt(np.maximum(v * (1 - w) ** 2 + w * (1 - v) ** 2 - _Z * _Z * v * w, 0.0))
+    below = np.maximum((1 - v) ** 2 - _Z * _Z * v, 0.0) / (middle + root)
+    above = (middle + root) / np.maximum((1 - w) ** 2 - _Z * _Z * w, _LEAST)
+    odds = a / b * np.where(_Z < 0, below, above) ** 3
+    found: Floats = odds / (1 + odds)
     return found
 
 

@@ -88,8 +88,8 @@ def _profile(group: Group) -> None:
     ]
     floor = IDLE * sum(rates) / WEEK_HOURS
     group.rates = rates
-    group.open = [came[h // HOURS] > 0 for h in range(WEEK_HOURS)]
-    group.busy = [r >= floor and open_ for r, open_ in zip(rates, group.open, strict=True)]
+    group.busy = [r >= floor and came[h // HOURS] > 0 for h, r in enumerate(rates)]
+    group.idle = [r < floor and came[h // HOURS] > 0 for h, r in enumerate(rates)]
     group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
 
 
@@ -183,7 +183,8 @@ def between(
 
 
 def stopped(group: Group, s: Series, at: int) -> bool:
-    """Whether nothing came since its last event, nights as well, where so much is expected that it has stopped.
+    """Whether nothing came since its last event, where so much is expected that it has stopped. An idle hour is
+    expected to have a tenth of what it has otherwise: nights may be quiet.
 
     Clocks change by an hour, so the least of three shifts of the week. Where it is not so, it is not looked at again
     before it could be, were all hours to come the dearest one; what comes meanwhile makes that later still.
@@ -192,7 +193,11 @@ def stopped(group: Group, s: Series, at: int) -> bool:
     wanted, growth = limit(group, s), s.growth / _GROWTH
     if at < s.not_before or growth * (at - since) < wanted:
         return False
-    expected = min(between(group, s, since, at, group.open, shift) for shift in (-1, 0, 1)) * least(group, s)
+    expected = min(
+        between(group, s, since, at, group.busy, shift) * least(group, s)
+        + between(group, s, since, at, group.idle, shift) * LEAST
+        for shift in (-1, 0, 1)
+    )
     if expected < wanted:
         s.not_before = at + int((wanted - expected) / growth)
     return expected >= wanted

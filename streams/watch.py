@@ -103,10 +103,12 @@ def _case(state: State, moment: str, group: Group, s: Series, at: int, lateness:
             s.quiet, s.quiet_since = 0.0, at
             _schedule(state, s, silence.next_look(group, s, at, lateness))
             return None
-    cause, hours = ("stopped", group.open) if stopped else ("quiet", group.busy)
+    cause = "stopped" if stopped else "quiet"
     n = 0 if stopped else s.since(since + BLOCK_S - STEP_S)[0]  # the block that holds it has more
     name = mole_id(moment, s.signal, "silence", at)
-    expect = silence.between(group, s, since, at, hours)
+    expect = silence.between(group, s, since, at)
+    if stopped:
+        expect += silence.between(group, s, since, at, group.idle)
     mine = Case(name, s.segment, s.signal, "silence", since, at, at, at, 0, n, expect, cause)
     mine.members[s.signal] = {s.segment: since}
     s.silent = True

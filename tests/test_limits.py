@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import baseline, evidence
-from streams.baseline import CV_PRIOR, ORDINARY_SD, Group
-from streams.limits import levels, limits
+from streams.baseline import CV_PRIOR, Group
+from streams.limits import days, limits
 from streams.series import DAY_S, HOURS, RATIOS
 
 GRAIN = 1.0  # nats: limits are looked up
@@ -22,7 +22,7 @@ def alarms(days: int, daily: float, p: float, cv: float, accepted: float, seed: 
     begins anew after an alarm."""
     g = np.random.default_rng(seed)
     shares = np.minimum(p * (g.gamma(1 / cv**2, cv**2, days) if cv else np.ones(days)), 0.99)
-    odds = p / (1 - p) * (1 + ORDINARY_SD * cv)
+    odds = evidence.bad_day(p, cv)
     costs = evidence.costs(p, cv)
     heights = limits(math.log(accepted), math.log(daily * p), p, cv, math.log(daily), odds)
     found, scores = [0] * len(RATIOS), [0.0] * len(RATIOS)
@@ -46,15 +46,15 @@ def alarms(days: int, daily: float, p: float, cv: float, accepted: float, seed: 
     ("daily", "p"), [(400, 0.01), (2000, 0.004), (200, 0.1), (2000, 0.15), (8, 0.15), (40, 0.01), (2000, 0.05)]
 )
 def test_alarms_of_ordinary_days_are_as_rare_as_accepted(daily: float, p: float, cv: float) -> None:
-    days, accepted = 8000, 0.005
-    found = alarms(days, daily, p, cv, accepted, 1)
-    assert max(found) <= 1.3 * accepted * days + 3
+    long, accepted = 8000, 0.005
+    found = alarms(long, daily, p, cv, accepted, 1)
+    assert max(found) <= 1.3 * accepted * long + 3
 
 
 @pytest.mark.parametrize(("daily", "p"), [(400, 0.01), (2000, 0.004), (200, 0.1), (2000, 0.15)])
 def test_they_are_not_so_rare_that_harm_is_waited_for_in_vain(daily: float, p: float) -> None:
-    days, accepted = 8000, 0.005
-    assert max(alarms(days, daily, p, 0.5, accepted, 1)) >= 0.1 * accepted * days
+    long, accepted = 8000, 0.005
+    assert max(alarms(long, daily, p, 0.5, accepted, 1)) >= 0.1 * accepted * long
 
 
 @given(some(-12.0, -3.0), some(-2.0, 8.0), some(1e-4, 0.9))
@@ -71,18 +71,31 @@ def test_a_limit_is_no_more_than_villes_inequality_asks_where_days_are_alike(
 def test_who_accepts_fewer_false_alarms_waits_for_more(
     accepted: float, bad: float, p: float, cv: float, events: float
 ) -> None:
-    null = p / (1 - p) * (1 + ORDINARY_SD * cv)
+    null = evidence.bad_day(p, cv)
     fewer, more = (limits(x, bad, p, cv, events, null) for x in (accepted - 1, accepted))
     assert all(a >= b - 1e-6 for a, b in zip(fewer, more, strict=True))
 
 
-@pytest.mark.parametrize("cv", [0.1, 0.5, 0.8])
-def test_levels_of_days_are_a_gamma_of_mean_one(cv: float) -> None:
+@pytest.mark.parametrize(
+    ("p", "cv"), [(0.004, 0.1), (0.004, 0.5), (0.004, 0.8), (0.15, 0.5), (0.3, 0.3), (0.6, 0.3), (0.9, 0.1)]
+)
+def test_days_are_those_of_a_beta_distribution(p: float, cv: float) -> None:
     z = np.arange(-2.5, 4.6, 0.5)
     weights = np.exp(-z * z / 2) / np.exp(-z * z / 2).sum()
-    mean = float(np.sum(weights * levels(cv)))
-    assert mean == pytest.approx(1, abs=0.02)
-    assert math.sqrt(float(np.sum(weights * (levels(cv) - mean) ** 2))) == pytest.approx(cv, rel=0.05)
+    found = days(p, cv)
+    mean = float(np.sum(weights * found))
+    assert mean == pytest.approx(p, rel=0.02)
+    assert math.sqrt(float(np.sum(weights * (found - mean) ** 2))) == pytest.approx(cv * p, rel=0.05)
+    a = (1 - p) / cv**2 - p
+    some = np.random.default_rng(1).beta(a, a * (1 - p) / p, 400_000)
+    assert float(np.mean(some <= found[9])) == pytest.approx(0.97725, abs=0.015)  # two standard deviations
+
+
+@given(some(1e-4, 0.99), some(0.0, 3.0))
+def test_no_day_is_worse_than_all_bad(p: float, cv: float) -> None:
+    found = days(p, cv)
+    assert ((found >= 0) & (found <= 1)).all()
+    assert (np.diff(found) >= -1e-9).all()
 
 
 def learnt(daily_bad: list[int], daily: int) -> float:
@@ -119,6 +132,6 @@ def test_a_remainder_with_more_bad_than_events_is_all_bad() -> None:
 
 @given(some(-12.0, -4.0), some(-2.0, 8.0), some(1e-4, 0.2), some(0.0, 1.0), some(0.0, 12.0))
 def test_who_knows_less_waits_for_no_less(accepted: float, bad: float, p: float, cv: float, events: float) -> None:
-    null = p / (1 - p) * (1 + ORDINARY_SD * 0.5)
+    null = evidence.bad_day(p, 0.5)
     sure, unsure = (limits(accepted, bad, p, x, events, null) for x in (0.0, cv))
     assert all(b >= a - GRAIN for a, b in zip(sure, unsure, strict=True))
