@@ -92,6 +92,7 @@ class Group(msgspec.Struct):
     past: Rows = msgspec.field(default_factory=lambda: rows(0))  # [series.row]; may have rows to spare
     wide: dict[str, Wide] = {}
     age: int = 0  # whole days since the first event
+    counted: bool = False  # its complaints are judged by their number: see `surge`
     dimensions: list[str] = []  # of the series that have counted something
     pool_n: float = 0.0  # day-to-day variation of all segments together
     pool_d: float = 0.0

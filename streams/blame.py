@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from streams import cases, names
+from streams import cases, names, surge
 from streams.baseline import Group
 from streams.cases import Case, State
 from streams.evidence import MIN_BAD, likeliest, stands, surprise, surprised, wilson_high, wilson_low
@@ -182,6 +182,8 @@ def alike(group: Group, s: Series, k: int) -> int:
     if j < 0:
         return -1
     many = math.log(max(len(group.series) - 1, 1))
+    if group.counted:
+        return j if surge.surprised(group, group.all, j) + many >= surge.surprised(group, s, k) else -1
     cv = group.all.cv
     return j if surprised(group.all, j, cv) + many >= surprised(s, k, cv) else -1
 

@@ -1,5 +1,6 @@
 """What a judge remembers: its series, its open cases, and what of the past is not to be learnt."""
 
+import math
 import zlib
 from heapq import heapify
 from typing import Final
@@ -9,6 +10,7 @@ import msgspec
 from streams import evidence, names
 from streams.baseline import CV_DAYS, Group, Wide
 from streams.burn import FAST, PAIRS, burning
+from streams.intervals import Z
 from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
 from streams.series import LONGEST_S, Series
@@ -33,7 +35,8 @@ class Case(msgspec.Struct):
     harmed: int = 0
     eased: bool = False  # it leans towards ordinary: its figures stand still
     recovery: float = 0.0  # evidence that it is ordinary again
-    share: float = 1.0  # the bad share that is to be disproved
+    share: float = 1.0  # the bad share that is to be disproved; of complaints that are counted the ratio
+    followed: int = 0  # up to when evidence was taken (complaints that are counted)
     since: int = 0  # first harm, of a relapse its own
     sure: tuple[int, int, float] = (0, 0, 0.0)  # bad, total and expected as of the last alarm
     members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
@@ -70,19 +73,36 @@ def memory(state: State, case: Case) -> int:
     return state.groups[case.signal].series[case.segment].memory
 
 
+def add(case: Case, n: int, bad: int, expected: float) -> None:
+    """Counts n events, unless it leans towards ordinary."""
+    if not case.eased:
+        case.total, case.bad, case.expected = case.total + n, case.bad + bad, case.expected + expected
+
+
+def share(group: Group, case: Case) -> float:
+    """What is to be disproved: the bad share, or how many times more complaints than expected there are, at least."""
+    if group.counted:
+        return max(case.bad - Z * math.sqrt(case.bad), 0.0) / max(case.expected, 0.1)
+    return evidence.wilson_low(case.bad, case.total)
+
+
 def hurts(state: State, case: Case, at: int) -> bool:
     """Whether the budget burns at a page's pace, or a ticket's where there is hardly a past: that is harm, whatever
     the past says, which may have seen nothing else. For a week; what lasts longer is ordinary there, and an
     objective that nobody keeps."""
     group = state.groups[case.signal]
-    series, pairs = group.series[case.segment], PAIRS[:3] if young(group) else FAST
-    return at - case.popped <= LONGEST_S and burning(series, group.objective, at, group.period, pairs)
+    if group.counted or at - case.popped > LONGEST_S:
+        return False
+    pairs = PAIRS[:3] if young(group) else FAST
+    return burning(group.series[case.segment], group.objective, at, group.period, pairs)
 
 
 def urgent(group: Group, s: Series, at: int) -> bool:
     """Whether a moment is in its first week, in which hardly anything is beyond what may be ordinary there, and burns
     its budget at a page's pace: then the objective says what is wrong."""
-    return s.segment == names.ALL and young(group) and burning(s, group.objective, at, group.period, FAST)
+    if s.segment != names.ALL or group.counted or not young(group):
+        return False
+    return burning(s, group.objective, at, group.period, FAST)
 
 
 def young(group: Group) -> bool:
@@ -90,9 +110,10 @@ def young(group: Group) -> bool:
     return group.age < CV_DAYS
 
 
-def settle(case: Case) -> None:
-    """Its figures are those of its harm: what came after the last alarm is not part of it."""
-    if case.kind != "silence" and not case.eased:
+def settle(state: State, case: Case) -> None:
+    """Its figures are those of its harm: what came after the last alarm is not part of it. (Where complaints are
+    counted, some more of them.)"""
+    if case.kind != "silence" and not case.eased and not state.groups[case.signal].counted:
         case.bad, case.total, case.expected = case.sure
 
 

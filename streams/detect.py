@@ -1,15 +1,15 @@
 """The judge of one moment: all its segments and signals, what is wrong in them, and which of it is one case.
 
-Evidence comes from `evidence` (worse than its own past) and `watch` (less than the hour expects). A case is
-`burn` where the budget burns by the multi-window rule (`burn`), else `shift`. A failing segment inside a failing
-moment is that case's blame; a failing segment under a fine average is a case of its own.
+Evidence comes from `evidence` (worse than its own past), `surge` (more complaints than the hour expects) and `watch`
+(less of anything). A case is `burn` where the budget burns by the multi-window rule (`burn`), else `shift`. A failing
+segment inside a failing moment is that case's blame; a failing segment under a fine average is a case of its own.
 """
 
 import math
 from collections.abc import Iterable
 from typing import Final
 
-from streams import blame, cases, evidence, findings, midnight, names, watch
+from streams import blame, cases, evidence, findings, midnight, names, surge, watch
 from streams.baseline import Group
 from streams.burn import burning
 from streams.cases import Case, State
@@ -128,19 +128,26 @@ class Judge:
         if s.hour != hour:
             if group.all.hour != hour:
                 evidence.refresh(group, group.all, at - STEP_S)
+                group.counted = surge.counted(group)
             if s.segment != names.ALL:
                 evidence.refresh(group, s, at - STEP_S)
-        if bad and (evidence.weigh(group, s) or cases.urgent(group, s, at)):
+        if bad and (surge.weigh(group, s) if group.counted else self._worse(group, s, at)):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             self._follow(group, s, case, n, bad)
 
+    def _worse(self, group: Group, s: Series, at: int) -> bool:
+        return evidence.weigh(group, s) or cases.urgent(group, s, at)
+
     def _follow(self, group: Group, s: Series, case: Case, n: int, bad: int) -> None:
         """Counts what an open case costs, and the evidence that it is over: its own bad share against p₀."""
-        if not case.eased:
-            case.total += n
-            case.bad += bad
-            case.expected += n * s.p
+        if group.counted:
+            more, mean = surge.ease(group, s, case.share, case.followed, s.last, bad)
+            case.followed = s.last
+            cases.add(case, n, bad, mean)
+            case.recovery = max(0.0, case.recovery + more)
+            return
+        cases.add(case, n, bad, n * s.p)
         p0 = s.odds / (1 + s.odds)
         twice = 2 * s.odds / (1 + 2 * s.odds)
         p1 = max(min(max(case.share, twice), 0.99), (1 + p0) / 2)
@@ -176,10 +183,12 @@ class Judge:
 
     def _open(self, group: Group, s: Series, k: int, at: int, raised: Series, onset: int) -> None:
         """A case of the run k of `s`; `raised`: who raised the alarm, since when."""
-        kind = "burn" if burning(s, group.objective, at, self.catalogue.budget_period) else "shift"
+        burns = not group.counted and burning(s, group.objective, at, self.catalogue.budget_period)
+        kind = "burn" if burns else "shift"
         name = mole_id(self.moment, s.signal, kind, at)
         case = Case(name, s.segment, s.signal, kind, s.starts[k], at, at, at, s.bads[k], s.seen[k], s.expects[k])
-        case.share = evidence.wilson_low(case.bad, case.total)
+        case.share = cases.share(group, case)
+        case.followed = s.last
         case.sure, case.since = (case.bad, case.total, case.expected), case.first_harm
         self.state.cases[name] = case
         self._adopt(case, s, case.first_harm)
@@ -223,7 +232,7 @@ class Judge:
                 elif over:
                     self._close(case, at)
                 else:
-                    cases.settle(case)
+                    cases.settle(self.state, case)
                     case.eased = True
                     self._tell(case, "ease", at)
             elif cases.grown(case) and at - case.told >= MORE_S:
@@ -237,7 +246,7 @@ class Judge:
         return not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S
 
     def _close(self, case: Case, at: int) -> None:
-        cases.settle(case)
+        cases.settle(self.state, case)
         del self.state.cases[case.id]
         for signal, segment in cases.series_of(case):
             s = self.state.groups[signal].series[segment]

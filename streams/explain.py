@@ -57,6 +57,11 @@ def explain(
     if kind == "silence":
         came = "nothing came" if cause == "stopped" else f"only {total:,} came"
         return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{end}"
+    if signal == "complaint" and bad == total:
+        more = f", most of it in {' and '.join(map(_more, contributors[:NAMED]))}" if contributors else ""
+        return (
+            f"{where}: customers complained {bad:,} times {since}, where {expected:,.0f} would be ordinary{more}{end}"
+        )
     share = bad / total if total else 0.0
     named = [c for c in contributors if c.segment != segment][:NAMED]
     who = f", {_in(segment, named, (bad - expected) / 2)}" if named else ""
@@ -84,6 +89,10 @@ def _sure(c: Contributor) -> str:
     beyond: how sure it is that it is to blame."""
     low, rest = wilson_low(c.bad, c.total), (c.bad - c.excess) / c.total
     return f"{c.segment} ({c.bad:,} of {c.total:,}: surely {low:.0%} or more, elsewhere {rest:.0%})"
+
+
+def _more(c: Contributor) -> str:
+    return f"{c.segment} ({c.bad:,}, where {c.bad - c.excess:,.0f} would be)"
 
 
 def _time(at: int) -> str:

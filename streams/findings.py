@@ -1,6 +1,6 @@
 """What a judge says of a case: its figures so far, what they burn, and who carries them."""
 
-from streams import blame, cases, evidence, names
+from streams import blame, cases, evidence, names, surge
 from streams.cases import Case, State
 from streams.moles import Contributor, Finding, Said
 
@@ -41,7 +41,12 @@ def tell(state: State, moment: str, case: Case, event: Said, at: int, half_life:
 
 
 def _contributors(state: State, case: Case, at: int) -> tuple[Contributor, ...]:
-    """By the signal with most bad events, which shows best who is hurt; alarms by the signal that raised them."""
+    """By the signal with most bad events, which shows best who is hurt; alarms by the signal that raised them. Of
+    complaints that are counted by their number."""
+    own = state.groups[case.signal]
+    since = max(case.first_harm, at - cases.memory(state, case))
+    if own.counted:
+        return blame.within(surge.blame(own, since, at, blame.MOST), case.segment, case.bad, case.total)
     groups = [state.groups[signal] for signal in sorted(case.members)]
     worst = max(groups, key=lambda g: g.all.since(case.first_harm)[1])
     alarms = [
@@ -49,8 +54,6 @@ def _contributors(state: State, case: Case, at: int) -> tuple[Contributor, ...]:
         for group in groups
         for name, onset in case.members[group.signal].items()
     ]
-    since = max(case.first_harm, at - cases.memory(state, case))
     found = [c.segment for c in blame.blame(worst, since, alarms)]
-    own = state.groups[case.signal].series
-    counts = {segment: own[segment].since(since) for segment in (names.ALL, *found) if segment in own}
+    counts = {x: own.series[x].since(since) for x in (names.ALL, *found) if x in own.series}
     return blame.counted(found, (case.segment, case.total, case.bad), counts)

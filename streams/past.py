@@ -30,7 +30,8 @@ PAST: Final = np.dtype(
         ("rate", "f8", HOURS),  # `hours` by `days`
         ("change_n", "f8"),  # as `spread`, of a day's volume
         ("change_d", "f8"),
-        ("least", "f8"),  # the share of the mean that an ordinary quiet day has
+        ("least", "f8"),  # the share of the mean that an ordinary quiet day has …
+        ("most", "f8"),  # … and an ordinary busy one
         ("wide", "?"),  # has a past of its own: `all` and the voices
     ]
 )

@@ -46,15 +46,19 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
         group.weeks, group.volumes = [x * fade for x in group.weeks], [x * fade for x in group.volumes]
         for name in ("hours", "change_n", "change_d"):
             past[name] *= fade
-    heard = ~np.fromiter((s.silent for s in group.series.values()), np.bool_, len(past))
+    apart = (s.silent or (group.counted and s.case != "") for s in group.series.values())
+    heard = ~np.fromiter(apart, np.bool_, len(past))
     if group.age > WEEK_HOURS // HOURS:
         e = past["rate"] @ np.array([group.pattern[h] for h in week_hours])
         e[0] = sum(group.rates[h] for h in week_hours)
         known = heard & (past["days"] > 0)
         past["change_n"] += np.where(known, (n.sum(axis=1) - e) ** 2 - e, 0.0)
         past["change_d"] += np.where(known, e * e, 0.0)
-        past["least"] = np.where(known, _ordinary(past), past["least"])
+        spread = ORDINARY_SD * _variation(past)
+        past["least"] = np.where(known, 1 - spread, past["least"])
+        past["most"] = np.where(known, 1 + spread, past["most"])
     past["least"] = np.maximum(past["least"], LEAST)
+    past["most"] = np.maximum(past["most"], 1.0)
     past["hours"] += n * heard[:, None]
     past["rate"] = past["hours"] / (past["days"] * fade + 1)[:, None]
     for h, more in zip(week_hours, n[0].tolist(), strict=True):
@@ -93,12 +97,12 @@ def _profile(group: Group) -> None:
     group.pattern = [r / by_day[h % HOURS] if by_day[h % HOURS] else 0.0 for h, r in enumerate(rates)]
 
 
-def _ordinary(past: Rows) -> Floats:
-    """The share of the mean that an ordinary quiet day has."""
+def _variation(past: Rows) -> Floats:
+    """Day-to-day coefficient of variation of the volume."""
     weight = CV_DAYS * np.where(past["change_d"] > 0, past["change_d"] / np.maximum(past["days"], 1e-9), 1.0)
     squared = (past["change_n"] + weight * CV_PRIOR**2) / (past["change_d"] + weight)
-    least: Floats = 1 - ORDINARY_SD * np.sqrt(np.maximum(0.0, squared))
-    return least
+    cv: Floats = np.sqrt(np.maximum(0.0, squared))
+    return cv
 
 
 def least(group: Group, s: Series) -> float:
@@ -125,20 +129,20 @@ def most(group: Group, s: Series, at: int) -> float:
     """What the score could be at `at`, at most: events are taken in, silence since the last one at the dearest."""
     growth, n = s.growth, s.total - s.heard
     if n:
-        last = min(max(_said(s), s.quiet_at), at)
+        last = max(_said(s), s.quiet_at)  # which may lie ahead: the hour has said what it has
         if s.quiet + growth * (last - s.quiet_at) <= n * _LN:
             s.quiet, s.quiet_since = 0.0, last
         else:
             _count(group, s, s.quiet_at, last, n)
         s.heard, s.quiet_at = s.total, last
-    return s.quiet + growth * (at - s.quiet_at)
+    return s.quiet + growth * max(at - s.quiet_at, 0)
 
 
 def catch_up(group: Group, s: Series, at: int) -> None:
     """Works the score out up to `at`, taking events as spread up to the last one, and none after it."""
     most(group, s, at)
-    _count(group, s, s.quiet_at, at, 0)
-    s.quiet_at = at
+    _count(group, s, s.quiet_at, max(at, s.quiet_at), 0)
+    s.quiet_at = max(at, s.quiet_at)
 
 
 def afresh(s: Series, at: int) -> None:
