@@ -158,7 +158,7 @@ def customer_alerts(grafana: str) -> list[Alert]:
             advice="molehill has proof that customers are hurt: the board says since when, who, and how sure it is. "
             "Acknowledge it there, find out with the moment's owner what changed, and whack it. It is over when the "
             "evidence says so, not when it looks better for a minute. Snoozed, it is told again when that ends; "
-            "recovering for six hours (game-over: one), when harm comes back.",
+            "recovering for six hours (game-over: three), when harm comes back.",
         ),
         _customers(
             "none",  # as kube-prometheus has it: nobody is told; by its tier it mutes what the mole would mute

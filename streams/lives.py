@@ -60,8 +60,9 @@ def tier_of(catalogue: Catalogue, moment: str) -> str:
 
 def settles(catalogue: Catalogue, life: Life) -> int:
     """So many seconds without harm make more of it an outage of its own to whoever was told that a mole recovers:
-    the hour of a page's first window where it is game over, the six of the second one elsewhere."""
-    return HOUR_S if gravest(catalogue, life) == TIERS[0] else blame.SETTLE_S
+    six hours, the long window of a page's second pair; where it is game over three: it takes one until it is told
+    that it recovers, and two more are a ticket's short window."""
+    return 3 * HOUR_S if gravest(catalogue, life) == TIERS[0] else blame.SETTLE_S
 
 
 def settled(catalogue: Catalogue, life: Life, at: int) -> bool:

@@ -52,7 +52,7 @@ def test_one_mole_rings_once_through_its_whole_life() -> None:
 
 @pytest.mark.parametrize(
     ("tier", "hours", "notify"),
-    [("important", 6, False), ("important", 10, True), ("game-over", 1, False), ("game-over", 2, True)],
+    [("important", 6, False), ("important", 10, True), ("game-over", 3, False), ("game-over", 4, True)],
 )
 @pytest.mark.parametrize("again", ["the same case", "another one of the mole"])
 def test_harm_long_after_a_recovering_mole_has_settled_rings_again(
