@@ -466,3 +466,42 @@ def test_a_judge_of_whom_nothing_was_ever_heard_waits_for_nothing() -> None:
     one.step(T + 10, ())
     run((), one, end=T + 3 * DAY)
     assert one.due is None
+
+
+def test_an_outage_of_everybody_is_told_as_such_whoever_raises_the_alarm() -> None:
+    begin, told = 20 * DAY + 43_200, list[str]()
+    for seed in range(1, 6):
+        (up,) = ups(run(shop(22, per_hour=120, seed=seed, harm=(begin, begin + 2 * HOUR_S, "all", 0.15))))
+        assert up.contributors == () or up.segment != "all"
+        told.append(up.segment)
+    assert told.count("all") >= 4, "the first few may all be of the larger plan"
+
+
+def test_the_figures_of_a_case_end_with_its_harm() -> None:
+    begin, end = 20 * DAY + 43_200, 20 * DAY + 43_200 + 1200
+    steps = shop(22, per_hour=600, harm=(begin, end, "all", 1.0))
+    over = run(steps)[-1]
+    during = sum(n + b for at, rows in steps if T + begin < at <= T + end for s, _, n, b in rows if s == "all")
+    assert over.event == "over"
+    assert during - 10 <= over.bad <= during + 5
+    assert over.total <= 1.25 * during, "an ordinary bad event may be taken for the last of it"
+    assert over.last_harm >= T + end - 600
+
+
+def test_what_has_always_burnt_at_a_pages_pace_is_up_until_it_ends() -> None:
+    end = 2 * DAY
+    up, *_, over = run(shop(4, harm=(0, end, "all", 0.4)))
+    assert (up.event, over.event) == ("up", "over")
+    assert up.at < T + HOUR_S
+    assert over.at > T + end
+
+
+def test_a_later_outage_of_other_customers_is_a_case_of_its_own() -> None:
+    begin = 20 * DAY + 36_000
+    first = shop(22, per_hour=200, harm=(begin, begin + HOUR_S, "plan=pro", 0.6))
+    later = shop(22, per_hour=200, harm=(begin + 4 * HOUR_S, begin + 5 * HOUR_S, "plan=free", 0.3))
+    cut = T + begin + 2 * HOUR_S
+    steps = [x for x in first if x[0] <= cut] + [x for x in later if x[0] > cut]
+    one, other = ups(run(steps))
+    assert one.segment == "plan=pro"
+    assert other.segment in ("plan=free", "all"), "three customers of four"
