@@ -73,7 +73,7 @@ def _peel(segments: list[tuple[str, int, int]], n: int, b: int) -> list[tuple[fl
         excess, worst, rest = max(_excess(x, n, b) for x in left)
         left.remove(worst)
         _, sn, sb = worst
-        if excess > 0 and wilson_low(sb, sn) > wilson_high(b - sb, n - sn):
+        if excess > 0 and wilson_low(sb, sn) > wilson_high(max(b - sb, 0), n - sn):
             blamed.append(worst)
             explained += excess
             n, b = n - sn, b - sb

@@ -92,7 +92,8 @@ def beyond(f: Finding, base: Finding | None) -> Finding:
     """What a finding says of the time after another one of its case."""
     if base is None or f.case != base.case:
         return f
-    bad, total = max(f.bad - base.bad, 0), max(f.total - base.total, 0)
+    total = max(f.total - base.total, 0)
+    bad = min(max(f.bad - base.bad, 0), total)  # its figures may have been settled since
     budget = f.bad / f.total / f.burn_rate if f.total and f.burn_rate else 1.0
     return msgspec.structs.replace(
         f,

@@ -111,3 +111,8 @@ def test_surprise_is_the_log_of_a_likelihood_ratio(n: int, rest: float, data: st
 @pytest.mark.parametrize(("segment", "expected"), [("all", ""), ("plan=pro", "plan"), ("a=b=c", "a")])
 def test_a_segment_tells_its_dimension(segment: str, expected: str) -> None:
     assert dimension(segment) == expected
+
+
+def test_a_segment_whose_blocks_reach_back_further_than_its_moments_is_no_error() -> None:
+    g = group({"all": (20, 9), "plan=pro": (0, 10)})  # ten bad of the nine that `all` still knows
+    assert [(c.segment, c.bad, c.total) for c in blame(g, T, ())] == [("plan=pro", 10, 10)]
