@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final, NamedTuple
 
 import click
@@ -65,6 +64,8 @@ class LazyGroup(click.Group):
 
 def installed_version() -> str:
     """The package's version; a checkout that is not installed has none."""
+    from importlib.metadata import PackageNotFoundError, version  # a tenth of a command's start, for one of them
+
     try:
         return version("molehill")
     except PackageNotFoundError:
@@ -72,7 +73,7 @@ def installed_version() -> str:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(installed_version(), prog_name="molehill")
+@click.version_option(package_name="molehill", prog_name="molehill")
 def cli() -> None:
     """SRE for customer experience: moments as services, with objectives, budgets and moles to whack.
 

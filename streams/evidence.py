@@ -15,7 +15,7 @@ from typing import Final
 from streams import names
 from streams.baseline import FIRST, ORDINARY_SD, SHRINK, STEADY, WEEK_DAYS, Group
 from streams.intervals import Z
-from streams.limits import limits
+from streams.limits import LOWEST, limits
 from streams.series import DAY_S, HOUR_S, HOURS, LONGEST_S, MEMORY_S, RATIOS, STEP_S, Series
 
 QUIET_WEEKS: Final = 40.0
@@ -85,10 +85,21 @@ def refresh(group: Group, s: Series, start: int) -> None:
         _pay(s, (s.before if s.last == start else s.total) - s.paid)
     events = daily(group, s)
     s.hour, s.p, s.cv, s.odds, s.memory = hour, p, cv, odds, memory(group, events)
-    s.costs = costs(p, cv)
-    allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
-    varied = math.sqrt(cv**2 + float(mine["doubt"]))
-    s.limits = limits(allowed, group.bad, p, varied, math.log(events), odds)
+    s.costs, s.limits = costs(p, cv), []
+
+
+def limits_of(group: Group, s: Series) -> list[float]:
+    """The limits of this hour; worked out when they are first asked for, as most hours come nowhere near them."""
+    if not s.limits:
+        allowed = group.allowed if s.segment == names.ALL else group.allowed_segment
+        varied = math.sqrt(s.cv**2 + float(group.past["doubt"][s.row]))
+        s.limits = limits(allowed, group.bad, s.p, varied, math.log(daily(group, s)), s.odds)
+    return s.limits
+
+
+def near(s: Series, part: float) -> list[int]:
+    """Ratios whose score may be at this part of its limit: no limit is lower than `limits.LOWEST` says."""
+    return [k for k in _K if s.scores[k] >= part * (_LN[k] - s.costs[k] + LOWEST)]
 
 
 def bad_day(p: float, cv: float) -> float:
@@ -155,8 +166,8 @@ def weigh(group: Group, s: Series) -> bool:
             s.bads[k] += bad
             s.expects[k] += (owed + n) * s.p
         active = True
-        if new >= s.limits[k]:
-            new, alarm = s.limits[k], True
+        if new >= _LN[k] - s.costs[k] + LOWEST and new >= (limit := limits_of(group, s)[k]):
+            new, alarm = limit, True
         scores[k] = new
     s.active = active
     return alarm
@@ -174,7 +185,7 @@ def strongest(group: Group, s: Series) -> int:
     Harm: at least three bad, and a share of bad that is beyond the objective on evidence. Of the runs since the
     scores' last zeros the likeliest one is it, and its beginning the first harm (the change point).
     """
-    if not any(_bears(group, s, k) and s.scores[k] >= s.limits[k] for k in _K):
+    if not any(_bears(group, s, k) and s.scores[k] >= limits_of(group, s)[k] for k in _K):
         return -1
     return likeliest(group, s)
 
@@ -200,4 +211,5 @@ def stands(group: Group, s: Series, n: float, bad: float, expect: float) -> bool
     if n <= 0 or bad < MIN_BAD or wilson_low(bad, n) <= 1 - group.objective:
         return False
     p = min(max(expect / n, 1e-4), 0.98)
-    return any(bad * ln - n * cost >= h for ln, cost, h in zip(_LN, costs(p, s.cv), s.limits, strict=True))
+    limit = limits_of(group, s)
+    return any(bad * ln - n * cost >= h for ln, cost, h in zip(_LN, costs(p, s.cv), limit, strict=True))

@@ -31,7 +31,9 @@ _WEIGHTS: Final[Floats] = np.exp(-_Z * _Z / 2) / np.exp(-_Z * _Z / 2).sum()
 _NEWTON: Final = 7  # steps; quadratic near the root, which is reached from one side
 _DAYS: Final[Ints] = np.arange(len(_Z))
 _CUTS: Final[Ints] = np.searchsorted(_Z, (1.5, 2.5, 3.5, 4.5))  # beyond them a day in 25, 250, 6,000, none
-_HIGHEST: Final = 512.0  # nats; what needs more is not looked for
+LOWEST: Final = 1.0
+"""Nats beyond where an excursion begins: no limit is lower."""
+_HIGHEST: Final = 512.0  # what needs more is not looked for
 _HALVES: Final = 6  # of their logarithm: to 10 %, and a chord, which lies above the curve, between them
 _TILTS: Final[Floats] = np.geomspace(0.02, 10.0, 32)  # θ: any one bounds, the best one well
 _LN: Final[Floats] = np.log(RATIOS)[:, None]
@@ -83,12 +85,12 @@ class _Days(NamedTuple):
 
 
 class _Gains(NamedTuple):
-    """What the events of a day gain at most. Axes: ratio, θ or cut, day."""
+    """What the events of a day gain at most."""
 
-    most: Floats
-    beyond: Mask  # days that are beyond a cut
+    most: Floats  # [ratio, day, θ]
+    beyond: Mask  # days that are beyond a cut [ratio, cut, day]
     rising: Mask  # ratios against which no day drifts downwards
-    tilts: Ints  # the last that is fair to the days up to a cut …
+    tilts: Ints  # the last that is fair to the days up to a cut [ratio, cut] …
     rates: Floats  # … and θ where it is just fair
 
 
@@ -125,22 +127,23 @@ def _gains(odds: int, cv: int, worse: int, events: int) -> _Gains:
     long = np.count_nonzero(days.down, axis=1, keepdims=True) - 1  # what begins up to it ends on days like it
     cuts = np.concatenate((np.broadcast_to(_CUTS, (len(_LN), len(_CUTS))), np.maximum(long, 0)), axis=1)
     grows = math.exp(events) * (np.log1p(_TILTED * days.shares) - (_TILTS * days.costs)[:, :, None])
-    return _Gains(np.maximum(grows, 0.0), cuts[:, :, None] < _DAYS, long[:, 0] < 0, *_fair(grows, cuts))
+    most = np.ascontiguousarray(np.maximum(grows, 0.0).transpose(0, 2, 1))
+    return _Gains(most, cuts[:, :, None] < _DAYS, long[:, 0] < 0, *_fair(grows, cuts))
 
 
 def _limits(accepted: float, bad: float, days: _Days, gains: _Gains) -> list[float]:
     begun = _WEIGHTS * days.levels * bad
+    reached, beyond, down = begun * days.reach, _WEIGHTS * gains.beyond, _WEIGHTS * days.down
     most, unfair = float(begun.sum()), (gains.rates == 0.0)[:, :, None]
-    low = np.ones((len(_LN), 1))  # beyond where an excursion begins
-    high = low * _HIGHEST
+    low, high = (np.full((len(_LN), 1), x) for x in (LOWEST, _HIGHEST))
     more, less = _UNKNOWN, _UNKNOWN  # log how often, at low and high
     for _ in range(_HALVES):
         h = np.sqrt(low * high)
-        least = np.minimum.accumulate(gains.most - (_TILTS * h)[:, :, None], axis=1)
-        least = np.where(unfair, 0.0, least[_EACH, gains.tilts])
-        wild = (np.minimum(begun * np.exp(np.minimum(least, _HUGE)), _WEIGHTS) * gains.beyond).sum(axis=2)
-        mixed = (wild + most * np.exp(-gains.rates * h))[:, :-1].min(axis=1)
-        ever = (np.minimum(begun * days.reach * np.exp(-days.theta * h), _WEIGHTS) * days.down).sum(axis=1)
+        least = np.minimum.accumulate(gains.most - (_TILTS * h)[:, None, :], axis=2)
+        least = np.where(unfair, 0.0, np.minimum(least[_EACH, :, gains.tilts], _HUGE))
+        wild = np.add.reduce(np.minimum(begun * np.exp(least), beyond), axis=2)
+        mixed = np.minimum.reduce((wild + most * np.exp(-gains.rates * h))[:, :-1], axis=1)
+        ever = np.add.reduce(np.minimum(reached * np.exp(-days.theta * h), down), axis=1)
         lasting = np.where(gains.rising, 1.0, ever + wild[:, -1])
         often = np.log(np.maximum(np.minimum(lasting, mixed), _NEVER))[:, None]
         seldom = often <= accepted

@@ -7,6 +7,7 @@ import numpy as np
 from streams import baseline, names, silence
 from streams.baseline import Group
 from streams.cases import State, hurts, spans, young
+from streams.evidence import limits_of, near
 from streams.moles import Finding
 from streams.series import DAY_S, HOUR_S, HOURS, Series, of_day
 from streams.windows import Mask
@@ -39,20 +40,20 @@ def _covered(state: State, group: Group, midnight: int, period: float) -> Mask:
         elif segment in group.series:
             covered[group.series[segment].row, hours] = True
     for s in () if new else group.series.values():
-        since = _suspected(s, midnight, period)
+        since = _suspected(group, s, midnight, period)
         if since:
             hours = slice(max(0, math.floor((since - midnight + DAY_S) / HOUR_S)), HOURS)
             covered[slice(None) if s.segment == names.ALL else s.row, hours] = True
     return covered
 
 
-def _suspected(s: Series, midnight: int, period: float) -> int:
+def _suspected(group: Group, s: Series, midnight: int, period: float) -> int:
     """Since when a series has been suspected, for more than a day: what is likely harm is not learnt while evidence
     of it is gathered. 0 where it is not."""
     if s.case or not s.active:
         return 0
-    half = [k for k, h in enumerate(s.limits) if s.scores[k] >= h / 2 and DAY_S < midnight - s.starts[k] <= period]
-    return min((s.starts[k] for k in half), default=0)
+    half = [k for k in near(s, 0.5) if DAY_S < midnight - s.starts[k] <= period]
+    return min((s.starts[k] for k in half if s.scores[k] >= limits_of(group, s)[k] / 2), default=0)
 
 
 def day(state: State, moment: str, midnight: int) -> list[Finding]:

@@ -197,14 +197,13 @@ def stopped(group: Group, s: Series, at: int) -> bool:
     wanted, growth = limit(group, s), s.growth / _GROWTH
     if at < s.not_before or growth * (at - since) < wanted:
         return False
-    expected = min(
-        between(group, s, since, at, group.busy, shift) * least(group, s)
-        + between(group, s, since, at, group.idle, shift) * LEAST
-        for shift in (-1, 0, 1)
-    )
-    if expected < wanted:
-        s.not_before = at + int((wanted - expected) / growth)
-    return expected >= wanted
+    for shift in (0, -1, 1):
+        expected = between(group, s, since, at, group.busy, shift) * least(group, s)
+        expected += between(group, s, since, at, group.idle, shift) * LEAST
+        if expected < wanted:
+            s.not_before = at + int((wanted - expected) / growth)
+            return False
+    return True
 
 
 def began(s: Series) -> int:

@@ -175,7 +175,7 @@ def test_a_harm_that_is_slow_to_show_does_not_become_the_ordinary_while_it_is_su
     group = one.state.groups["outcome"]
     s = group.all
     before = group.wide["all"].whole[0]
-    s.active, s.scores[0], s.starts[0] = True, 0.6 * s.limits[0], T + 19 * DAY
+    s.active, s.scores[0], s.starts[0] = True, 0.6 * evidence.limits_of(group, s)[0], T + 19 * DAY
     s.scores[1:], s.case = [0.0] * (len(RATIOS) - 1), ""
     one.step(T + 22 * DAY + 10, [])
     assert group.wide["all"].whole[0] <= before, "only faded, nothing learnt"
@@ -328,7 +328,7 @@ def test_a_score_is_the_best_of_all_beginnings(steps: list[tuple[int, int, int]]
                 for i in range(len(seen))
             ]
             best = max(0.0, *sums)
-            if best < s.limits[k]:
+            if best < evidence.limits_of(group, s)[k]:
                 assert s.scores[k] == pytest.approx(best, abs=1e-9)
             else:
                 return  # from its limit on it forgets how bad it was
@@ -395,7 +395,8 @@ def test_a_dimension_that_is_new_this_step_counts_for_the_step_whatever_its_name
         run(shop(3), one)
         counts: list[Count] = [("all", "outcome", 0, 1), ("age=old", "outcome", 0, 1), ("plan=pro", "outcome", 0, 1)]
         one.step(T + 3 * DAY + HOUR_S + 10, counts[::order])
-        limits.append(one.state.groups["outcome"].series["plan=pro"].limits)
+        group = one.state.groups["outcome"]
+        limits.append(evidence.limits_of(group, group.series["plan=pro"]))
     assert limits[0] == limits[1]
 
 
