@@ -34,6 +34,7 @@ class Case(msgspec.Struct):
     shown: int = 0  # … with so many bad, and when it was last told that it goes on
     harmed: int = 0
     eased: bool = False  # it leans towards ordinary: its figures stand still
+    faint: bool = False  # it came back from there by `evidence.returns`, and no alarm has borne it out yet
     recovery: float = 0.0  # evidence that it is ordinary again
     share: float = 1.0  # the bad share that is to be disproved; of complaints that are counted the ratio
     followed: int = 0  # up to when evidence was taken (complaints that are counted)
@@ -117,6 +118,14 @@ def settle(state: State, case: Case) -> None:
         case.bad, case.total, case.expected = case.sure
 
 
+def calm(state: State, case: Case) -> None:
+    """Its evidence begins anew, now that it leans towards ordinary: what is left of the old harm would make a relapse
+    of the next ordinary bad event. (Complaints that are counted: they fade, and none is ordinary by itself.)"""
+    for signal, segment in series_of(case):
+        if segment == case.segment and not state.groups[signal].counted:
+            state.groups[signal].series[segment].forget_evidence()
+
+
 def resume(case: Case, group: Group, s: Series) -> None:
     """Where it had eased, its figures go on with the run of its series that raises the alarm again."""
     if case.eased and s.signal == case.signal:
@@ -165,4 +174,6 @@ def keep_to(state: State, objectives: dict[str, float], period: float) -> None:
         if case.signal not in objectives:
             del state.cases[case.id]
             for signal, segment in series_of(case):
-                state.groups[signal].series[segment].forget_evidence()
+                s = state.groups[signal].series[segment]
+                s.forget_evidence()
+                s.case = ""

@@ -114,12 +114,12 @@ class Desk:
         if f.case == life.case and life.state != "whacked":
             life.finding = beyond(f, life.base)
             life.last = f
-        if f.event == "more":
+        if f.event == "more" or (f.faint and settled(self.catalogue, life, f.at)):
             if life.state != "whacked" and before != self._mole(life):
                 self._tell(life, "updated", f.at)
             return
         if life.state == "whacked":  # by a person: the judge does not know
-            if f.event == "harm" and life.whacked is not None and f.at - life.whacked >= HOLD_S:
+            if f.event == "harm" and not f.faint and life.whacked is not None and f.at - life.whacked >= HOLD_S:
                 self._pop(f, life, mole_id(f.moment, f.signal, f.kind, f.at), life.last)
             return
         again = settled(self.catalogue, life, f.at)

@@ -14,13 +14,12 @@ from streams.baseline import Group
 from streams.burn import burning
 from streams.cases import Case, State
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
+from streams.evidence import SURE
 from streams.moles import Finding, Said, mole_id
 from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
-SURE: Final = math.log(100)
-"""Evidence for "ordinary again" that ends a case, once it has settled: wrong once in a hundred."""
 LEANING: Final = math.log(10)
 """Evidence that it leans that way."""
 CLOSE_S: Final = DAY_S - blame.SETTLE_S
@@ -131,13 +130,21 @@ class Judge:
                 group.counted = surge.counted(group)
             if s.segment != names.ALL:
                 evidence.refresh(group, s, at - STEP_S)
-        if bad and (surge.weigh(group, s) if group.counted else self._worse(group, s, at)):
+        if bad and (self._worse(group, s, at) or self._returns(group, s)):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             self._follow(group, s, case, n, bad)
 
     def _worse(self, group: Group, s: Series, at: int) -> bool:
+        if group.counted:
+            return surge.weigh(group, s)
         return evidence.weigh(group, s) or cases.urgent(group, s, at)
+
+    def _returns(self, group: Group, s: Series) -> bool:
+        case = self.state.cases[s.case] if s.case else None
+        if case is None or not case.eased or case.segment != s.segment or group.counted:
+            return False
+        return evidence.returns(group, s)
 
     def _follow(self, group: Group, s: Series, case: Case, n: int, bad: int) -> None:
         """Counts what an open case costs, and the evidence that it is over: its own bad share against p₀."""
@@ -161,8 +168,10 @@ class Judge:
             return  # what the firm believes hurts nobody
         case = state.cases.get(s.case)
         if case is not None and s.segment == case.segment:
-            cases.resume(case, group, s)
-            self._again(case, at)
+            proven = evidence.proven(group, s) or cases.urgent(group, s, at)
+            if proven or not case.eased or evidence.returns(group, s):
+                cases.resume(case, group, s)
+                self._again(case, at, faint=not proven)
         if case is not None and (s.segment != names.ALL or case.segment == names.ALL):
             return
         k = evidence.likeliest(group, s) if cases.urgent(group, s, at) else evidence.strongest(group, s)
@@ -204,14 +213,15 @@ class Judge:
         if s.segment == case.segment:
             self._again(case, at)
         elif at - case.harmed >= BLOCK_S:
-            case.eased = False
+            case.eased = case.faint = False
             self._tell(case, "harm", at)
 
-    def _again(self, case: Case, at: int) -> None:
+    def _again(self, case: Case, at: int, faint: bool = False) -> None:
         case.last = at
         case.sure = case.bad, case.total, case.expected
         case.recovery = 0.0
-        if case.eased or at - case.harmed >= TELL_S:
+        if case.eased or (case.faint and not faint) or at - case.harmed >= TELL_S:
+            case.faint = faint and (case.eased or case.faint)
             case.eased = False
             self._tell(case, "harm", at)
 
@@ -233,7 +243,8 @@ class Judge:
                     self._close(case, at)
                 else:
                     cases.settle(self.state, case)
-                    case.eased = True
+                    case.eased, case.faint = True, False
+                    cases.calm(self.state, case)
                     self._tell(case, "ease", at)
             elif cases.grown(case) and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
@@ -253,6 +264,7 @@ class Judge:
             s.silent = s.silent and case.kind != "silence"
             if s.case == case.id:
                 s.forget_evidence()
+                s.case = ""
             self.state.covered.append((segment, signal, case.id, case.first_harm, at))
         self._tell(case, "over", at)
 

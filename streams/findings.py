@@ -36,6 +36,7 @@ def tell(state: State, moment: str, case: Case, event: Said, at: int, half_life:
         burn_rate_low=round(evidence.wilson_low(case.bad, case.total) / budget, 3),
         budget=round(case.bad / (budget * daily * half_life), 6),
         contributors=case.contributors,
+        faint=case.faint,
         cause=case.cause,
     )
 

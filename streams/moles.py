@@ -90,9 +90,9 @@ class Contributor(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a judge says of one case at the end of a step. Times in unix seconds.
 
-    `up`: found. `harm`: still so (at most once an hour), or its evidence grew. `more`: only its figures grew (at most
-    every ten minutes). `ease`: it leans towards ordinary. `over`: ordinary again, on evidence. `day`: no case; how
-    the moment's day went, for links and overinvestment.
+    `up`: found. `harm`: still so (at most once an hour), or its evidence grew, or it has returned. `more`: only its
+    figures grew (at most every ten minutes). `ease`: it leans towards ordinary. `over`: ordinary again, on evidence.
+    `day`: no case; how the moment's day went, for links and overinvestment.
     """
 
     at: int
@@ -112,6 +112,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     burn_rate_low: float = 0.0
     budget: float = 0.0  # what it burnt, as a share of the series' budget of a period; `day`: bad ones allowed
     contributors: tuple[Contributor, ...] = ()
+    faint: bool = False  # `harm` that is likely to have returned, and not yet beyond what is accepted as an alarm
     cause: str = ""  # silence: `stopped` (nothing comes at all) or `quiet` (less comes than the hour expects)
 
 

@@ -100,3 +100,28 @@ def test_what_wakes_while_it_recovers_and_has_not_settled_rings() -> None:
     steps = desk.advance(T + HOUR_S, [])
     assert [(t.event, t.notify) for t in steps] == [("woken", True), ("recovering", False)]
     assert desk.up() == {PAY: None}
+
+
+def test_a_likely_relapse_of_what_has_settled_rings_when_an_alarm_bears_it_out() -> None:
+    desk, f = Desk(catalogue()), finding()
+    desk.advance(T + 600, [f, later(f, T + 600, "ease")])
+    for wait, expected in ((HOUR_S, "relapsed"), (8 * HOUR_S, "updated")):
+        again = Desk(catalogue())
+        again.load(desk.dump())
+        steps = again.advance(T + wait, [later(f, T + wait, "harm", bad=20, faint=True)])
+        assert [(t.event, t.notify) for t in steps] == [(expected, False)]
+        assert again.up() == {PAY: "settled" if expected == "updated" else None}
+        sure = again.advance(T + wait + 60, [later(f, T + wait + 60, "harm", bad=30)])
+        assert [(t.event, t.notify) for t in sure] == [
+            ("relapsed", True) if expected == "updated" else ("updated", False)
+        ]
+        assert again.up() == {PAY: None}
+
+
+def test_a_likely_relapse_after_a_persons_whack_is_no_mole() -> None:
+    desk, f = Desk(catalogue()), finding()
+    desk.advance(T, [f])
+    desk.command(T + 60, Command(f.case, "whack"))
+    at = T + 5 * HOUR_S
+    assert desk.advance(at, [later(f, at, "harm", bad=20, faint=True)]) == []
+    assert told(desk.advance(at + 60, [later(f, at + 60, "harm", bad=30)])) == ["repopped"]
