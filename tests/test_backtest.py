@@ -261,7 +261,7 @@ def test_the_command_needs_a_catalogue(monkeypatch: pytest.MonkeyPatch, capsys: 
 @pytest.mark.skipif(not FLIGHTS.exists(), reason=f"{FLIGHTS} is missing")
 def test_the_flights_reach_the_bars_of_issue_5() -> None:
     from streams.catalogue import parse
-    from tests.bench.moles import AIRPORT
+    from tests.bench.flights import AIRPORT
 
     run = Backtest(parse(AIRPORT, "flights.yaml"))
     lines = gzip.decompress(FLIGHTS.read_bytes()).splitlines()

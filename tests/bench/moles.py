@@ -1,20 +1,16 @@
 """How well moles are found: `python -m tests.bench moles`.
 
-Two parts. The flights (where the file is there) through `molehill backtest`, scored by score_moles.py against what
-really went wrong. And simulated moments (`shop`): labelled moles, with and without day-to-day variation and faults
-that are no moles, and null worlds without any; recall and delay against size, beside stock burn-rate alerts on the
-same events. A mole's size is the number of events that it turned bad. It is found by a mole that pops between its
-begin and an hour after its end. A `silence` is right while a source is dead or its events are held back, and false
-at any other time.
+Two parts. The flights through `molehill backtest` (`flights`), where the file is there. And simulated moments
+(`shop`): labelled moles, with and without day-to-day variation and faults that are no moles, and null worlds without
+any; recall and delay against size, beside stock burn-rate alerts on the same events. A mole's size is the number of
+events that it turned bad. It is found by a mole that pops between its begin and an hour after its end. A `silence` is
+right while a source is dead or its events are held back, and false at any other time.
 """
 
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -27,10 +23,8 @@ from streams.desk import Desk
 from streams.detect import Judge
 from streams.moles import Mole
 from streams.stock import Stock
-from tests.bench import shop
+from tests.bench import flights, shop
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
-FLIGHTS, SCORER = DATA / "flights-jan-apr.jsonl.gz", DATA / "score_moles.py"
 SIZES = ((1, 3), (3, 6), (6, 11), (11, 20), (20, 50), (50, 100), (100, 1000), (1000, 10**9))
 GRACE_S = 3600
 SILENT = ("dead source", "back-fill")
@@ -43,15 +37,6 @@ metadata: {name: simulated}
 segments: {channel: {limit: 20}, country: {limit: 20}, device: {limit: 20}, plan: {limit: 20}}
 moments:
   m: {title: A moment, tier: important, signals: {outcome: {objective: 99%}}}
-"""
-AIRPORT = """
-apiVersion: molehill/v1
-kind: Catalogue
-metadata: {name: flights}
-segments: {carrier: {limit: 200}, origin: {limit: 200}, dest: {limit: 200}}
-moments:
-  departure: {title: Take off, tier: game-over, signals: {outcome: {objective: 90%}, promise: {objective: 90%}}}
-  arrival: {title: Arrive, tier: important, signals: {outcome: {objective: 90%}, promise: {objective: 90%}}}
 """
 
 
@@ -224,22 +209,6 @@ def world_of(moments: int, seed: int, moles: int, cv: float, faults: bool, stock
         return score(list(pool.map(simulate, jobs)), shop.WEEKS)
 
 
-def flights() -> None:
-    """The real ones."""
-    if not FLIGHTS.exists():
-        console.print(f"flights are skipped: {FLIGHTS} is missing", markup=False)
-        return
-    with tempfile.TemporaryDirectory() as home:
-        catalogue = Path(home) / "flights.yaml"
-        catalogue.write_text(AIRPORT)
-        command = [sys.executable, "-m", "agents.cli", "backtest", str(FLIGHTS), "--catalogue", str(catalogue)]
-        done = subprocess.run([*command, "--against", "stock"], capture_output=True, check=True)
-    console.print("flights, January to April", style="bold")
-    console.print(done.stderr.decode(), markup=False, highlight=False)
-    scored = [sys.executable, str(SCORER), str(FLIGHTS), "2013-01-01", "2013-04-30"]
-    console.print(subprocess.run(scored, input=done.stdout, capture_output=True, check=True).stdout.decode())
-
-
 @click.command()
 @click.option("--moments", default=100, show_default=True, help="Of each simulated world.")
 @click.option("--moles", default=3, show_default=True, help="In each moment.")
@@ -247,10 +216,12 @@ def flights() -> None:
 @click.option("--workers", default=2, show_default=True, help="Processes.")
 @click.option("--no-stock", is_flag=True, help="Leave stock burn-rate alerts out: half the time.")
 @click.option("--no-flights", is_flag=True, help="Leave the flights out.")
-def main(moments: int, moles: int, seed: int, workers: int, no_stock: bool, no_flights: bool) -> None:
+@click.option("--shuffles", "orders", default=4, show_default=True, help="Other orders of the flights' weeks.")
+def main(moments: int, moles: int, seed: int, workers: int, no_stock: bool, no_flights: bool, orders: int) -> None:
     """How well moles are found, on real flights and in simulated worlds."""
     if not no_flights:
-        flights()
+        flights.score(console)
+        flights.score_orders(console, orders, workers)
     summary = Table(title="bars of issue 5", title_justify="left")
     for head in ("world", "bar", "measured", "reached"):
         summary.add_column(head)
