@@ -1,6 +1,6 @@
 """The desk: one owner who sees all moments' findings, makes one mole of each cause, and lives its life.
 
-A case that comes up while a mole of a related moment (`related`) is not yet over is of the same cause (`blame` says
+A case that comes up while a mole of a related moment (`days`) is not yet over is of the same cause (`blame` says
 why), unless it is the whole moment's and the mole a segment's that does not carry it. Moments of which nothing says
 that they are related share a cause only in the same segment at the same time, or where they fall silent at the same
 time (a dead source). A mole has the tier of the gravest moment that it hurts: where a game-over moment joins a
@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from streams import blame, names
+from streams import blame, days, names
 from streams.catalogue import TIERS, Catalogue
 from streams.lives import (
     Desked,
@@ -44,7 +44,6 @@ from streams.moles import (
     after,
     mole_id,
 )
-from streams.related import move_together, on_one_route
 from streams.series import DAY_S, HOUR_S
 
 REPOP_S: Final = DAY_S
@@ -53,7 +52,6 @@ HOLD_S: Final = HOUR_S
 """After a person's whack, harm within the page's long burn window is still the old one draining."""
 LATELY_S: Final = 7 * DAY_S
 """How long an ended mole is shown."""
-DAYS: Final = 366  # of each moment that are remembered: the longest budget period
 
 
 class Desk:
@@ -102,7 +100,7 @@ class Desk:
 
     def _take(self, f: Finding) -> None:
         if f.event == "day":
-            self._day(f)
+            days.remember(self.state, f)
             return
         known = self.state.of.get(f.case)
         if known is None:
@@ -163,7 +161,7 @@ class Desk:
             and f.at - x.whacked <= REPOP_S
             and x.segment == f.segment
             and (x.kind == "silence") == (f.kind == "silence")
-            and any(self._related(f.moment, m) for m in x.moments)
+            and any(days.related(self.catalogue, self.state, f.moment, m) for m in x.moments)
         ]
         return max(found, key=lambda x: (x.whacked or 0, x.id), default=None)
 
@@ -194,7 +192,7 @@ class Desk:
         together = f.segment == life.segment and abs(f.first_harm - life.first_harm) <= blame.TOGETHER_S
         if together and life.kind == f.kind == "silence":
             return True  # moments that fall silent at once have a source in common
-        if not any(self._related(f.moment, m) for m in life.moments):
+        if not any(days.related(self.catalogue, self.state, f.moment, m) for m in life.moments):
             return together and f.segment != names.ALL
         if not blame.fresh(life.first_harm, f.at):
             return False
@@ -207,33 +205,9 @@ class Desk:
         tiers = (tier_of(self.catalogue, f.moment), gravest(self.catalogue, life))
         return TIERS.index(tiers[0]) < TIERS.index(tiers[1])
 
-    def _related(self, one: str, other: str) -> bool:
-        days = self.state.days
-        return (
-            one == other
-            or on_one_route(self.catalogue, one, other)
-            or move_together(days.get(one, {}), days.get(other, {}))
-        )
-
-    def _day(self, f: Finding) -> None:
-        day = f.at // DAY_S - 1
-        for kept, value in ((self.state.days, (f.bad + 1) / (f.expected + 1)), (self.state.spent, (f.bad, f.budget))):
-            mine = kept.setdefault(f.moment, {})
-            mine[day] = value  # type: ignore[assignment]
-            for old in [d for d in mine if d <= day - DAYS]:
-                del mine[old]
-
     def unspent(self) -> dict[str, float]:
         """Overinvestment: tolerable moments, and what share of a whole period's budget they left (0 to 1)."""
-        out = {}
-        days = int(self.catalogue.budget_period // DAY_S)
-        last = self.state.at // DAY_S
-        for moment, by_day in self.state.spent.items():
-            period = [x for day, x in by_day.items() if last - days <= day < last]
-            allowed = sum(x for _, x in period)
-            if tier_of(self.catalogue, moment) == "tolerable" and allowed > 0 and min(by_day) <= last - days:
-                out[moment] = max(0.0, 1 - sum(b for b, _ in period) / allowed)
-        return out
+        return days.unspent(self.catalogue, self.state)
 
     def snoozed(self) -> dict[str, int]:
         """The moles that sleep, and when they wake, in unix seconds of event time."""
