@@ -1,80 +1,18 @@
-"""The judge: what it finds, what it leaves alone, and that it is a fold whatever the cuts."""
+"""The judge: what it finds, and what it leaves alone."""
 
-import math
-import random
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from streams import evidence, intervals
+from streams import evidence
 from streams.baseline import Group
 from streams.burn import PAIRS, capped, factor
-from streams.cases import FORMAT
-from streams.detect import Count, Judge
-from streams.moles import Finding, stamp
-from streams.series import DAY_S, HOUR_S, MEMORY_S, RATIOS
-from tests.core import catalogue
-
-T = 1_700_006_400  # a Wednesday midnight
-DAY = DAY_S
-Steps = list[tuple[int, list[Count]]]
-
-
-def shop(
-    days: int,
-    per_hour: int = 60,
-    seed: int = 1,
-    harm: tuple[int, int, str, float] | None = None,
-    silent: tuple[int, int] | None = None,
-    left: float = 0.0,
-    night: bool = True,
-) -> Steps:
-    """Steps of `pay`: plan=pro is a quarter, 0.2 % is bad. `harm`: begin, end (s after T), segment, bad share.
-    `silent`: begin, end, of which a share is `left`."""
-    r = random.Random(seed)
-    steps: dict[int, dict[tuple[str, bool], int]] = {}
-    for hour in range(days * 24):
-        rate = per_hour // 4 if night and hour % 24 < 6 else per_hour
-        for _ in range(rate):
-            at = hour * HOUR_S + r.randrange(HOUR_S)
-            plan = "plan=pro" if r.random() < 0.25 else "plan=free"
-            share = harm[3] if harm and harm[0] <= at < harm[1] and harm[2] in ("all", plan) else 0.002
-            bad = r.random() < share
-            if silent and silent[0] <= at < silent[1] and r.random() >= left:
-                continue
-            mine = steps.setdefault(T + (at // 10 + 1) * 10, {})
-            for segment in ("all", plan):
-                mine[segment, bad] = mine.get((segment, bad), 0) + 1
-    out: Steps = []
-    for at, mine in sorted(steps.items()):
-        names = dict.fromkeys(segment for segment, _ in mine)
-        out.append((at, [(s, "outcome", mine.get((s, False), 0), mine.get((s, True), 0)) for s in names]))
-    return out
-
-
-def judge() -> Judge:
-    return Judge(catalogue(period=("budget_period: 5d", "budget_period: 28d")), "pay")
-
-
-def run(steps: Iterable[tuple[int, list[Count]]], one: Judge | None = None, end: int = 0) -> list[Finding]:
-    """All findings but the days'."""
-    one = one or judge()
-    found = [f for at, counts in steps for f in one.step(at, counts)]
-    while end and one.due is not None and one.due <= end:
-        found += one.step(one.due, ())
-    return [f for f in found if f.event != "day"]
-
-
-def ups(found: Iterable[Finding]) -> list[Finding]:
-    return [f for f in found if f.event == "up"]
-
-
-# What it finds
+from streams.detect import Count
+from streams.moles import stamp
+from streams.series import HOUR_S, MEMORY_S, RATIOS
+from tests.judged import DAY, Steps, T, judge, run, shop, ups
 
 
 def test_a_collapse_is_found_within_minutes_and_ends_on_evidence() -> None:
@@ -253,108 +191,6 @@ def test_a_probe_is_judged_apart_and_the_firm_not_at_all() -> None:
     assert msgspec.structs.astuple(whole)[:10] == before
 
 
-# Silence
-
-
-def test_a_source_that_stops_is_silent_and_ends_when_it_speaks() -> None:
-    begin, end = 16 * DAY + 9 * HOUR_S, 16 * DAY + 15 * HOUR_S
-    found = run(shop(17, silent=(begin, end)))
-    assert [(f.event, f.kind) for f in found] == [("up", "silence"), ("over", "silence")]
-    up, over = found
-    assert (up.segment, up.cause) == ("all", "stopped")
-    assert T + begin + HOUR_S < up.at < T + begin + 2 * HOUR_S
-    assert over.at <= T + end + HOUR_S
-
-
-def test_silence_is_known_while_nothing_comes_at_all() -> None:
-    one = judge()
-    assert run(shop(16), one) == []
-    (up,) = run([], one, end=T + 16 * DAY + 12 * HOUR_S)
-    assert (up.kind, up.cause) == ("silence", "stopped")
-
-
-def test_a_quiet_night_is_idle_not_silent() -> None:
-    assert run(shop(18, silent=(16 * DAY, 16 * DAY + 6 * HOUR_S), left=0.2)) == []
-
-
-def test_a_source_that_stops_at_night_is_told_at_night_and_from_its_last_event_on() -> None:
-    steps = shop(18, silent=(16 * DAY - HOUR_S, 16 * DAY + 8 * HOUR_S))
-    last = max(at for at, _ in steps if at <= T + 16 * DAY)
-    up, over = run(steps)
-    assert (up.segment, up.cause, up.first_harm, up.total) == ("all", "stopped", last, 0)
-    assert up.at < T + 16 * DAY + HOUR_S
-    assert over.at < T + 16 * DAY + 9 * HOUR_S
-
-
-def test_what_is_over_when_it_could_be_told_is_not_told() -> None:
-    assert run(shop(18, silent=(16 * DAY + 43_200, 16 * DAY + 43_200 + HOUR_S))) == []
-
-
-def test_a_closed_weekend_is_no_silence_from_the_third_week_on() -> None:
-    steps = [x for x in shop(24, per_hour=20) if (x[0] - T) // DAY % 7 < 5]
-    assert run(steps, end=T + 24 * DAY) == []
-
-
-def test_events_that_have_a_date_and_no_time_are_not_missed_for_the_rest_of_the_day() -> None:
-    steps: Steps = [(T + day * DAY + 10, [("all", "outcome", 21 + day % 4, 0)]) for day in range(60)]
-    assert run(steps) == []
-    assert [f.kind for f in run(steps, end=T + 64 * DAY)] == ["silence"], "but nobody came for four days then"
-
-
-def test_without_two_weeks_of_past_nobody_is_missed() -> None:
-    assert run(shop(12, silent=(9 * DAY, 11 * DAY))) == []
-
-
-def test_an_hour_that_comes_late_all_at_once_is_no_mole() -> None:
-    begin = 16 * DAY + 12 * HOUR_S
-    steps = shop(17)
-    late = [x for x in steps if T + begin < x[0] <= T + begin + HOUR_S]
-    total: dict[str, list[int]] = {}
-    for _, counts in late:
-        for segment, _, good, bad in counts:
-            mine = total.setdefault(segment, [0, 0])
-            mine[0], mine[1] = mine[0] + good, mine[1] + bad
-    bulk = T + begin + HOUR_S, [(s, "outcome", g, b) for s, (g, b) in total.items()]
-    rest = [x for x in steps if not T + begin < x[0] <= T + begin + HOUR_S]
-    assert run(sorted([*rest, bulk])) == []
-
-
-# The sequential judge, beside the same worked out another way
-
-
-@given(st.integers(0, 300), st.integers(1, 300))
-def test_the_bound_of_one_number_is_that_of_the_metrics(bad: int, more: int) -> None:
-    truth = float(intervals.wilson_low(np.array([bad]), np.array([bad + more]))[0])
-    assert evidence.wilson_low(bad, bad + more) == pytest.approx(truth, abs=1e-12)
-
-
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3), st.integers(1, 500)), min_size=1, max_size=30))
-def test_a_score_is_the_best_of_all_beginnings(steps: list[tuple[int, int, int]]) -> None:
-    group = Group("outcome", 0.99, 1.0)
-    s = group.add("all")
-    evidence.refresh(group, s, T)
-    at, seen = T, list[tuple[int, int, int]]()
-    for good, bad, wait in steps:
-        at += 10 * wait
-        s.last, s.before, s.b_before = at, s.total, s.b
-        s.total, s.b = s.total + good + bad, s.b + bad
-        if not bad:
-            continue
-        seen.append((at, s.total - good - bad - sum(n for _, n, _ in seen), 0))  # paid for with the next bad one
-        seen.append((at, good + bad, bad))
-        evidence.weigh(group, s)
-        for k, r in enumerate(RATIOS):
-            sums = [
-                sum((b * math.log(r) - n * s.costs[k]) * math.exp((t - at) / s.memory) for t, n, b in seen[i:])
-                for i in range(len(seen))
-            ]
-            best = max(0.0, *sums)
-            if best < evidence.limits_of(group, s)[k]:
-                assert s.scores[k] == pytest.approx(best, abs=1e-9)
-            else:
-                return  # from its limit on it forgets how bad it was
-
-
 def test_few_worlds_without_a_mole_raise_one() -> None:
     g = np.random.default_rng(1)
     found = 0
@@ -387,107 +223,6 @@ def test_burn_factors_follow_the_period_and_stay_reachable(
     assert found == pytest.approx(factors)
     assert all(f * (1 - objective) <= 0.8 + 1e-9 for f in found)
     assert capped(PAIRS[0], objective, period_days * DAY) == (factors[0] == 8.0)
-
-
-# A fold
-
-
-def shuffled(steps: Steps, seed: int) -> Iterator[tuple[int, list[Count]]]:
-    r = random.Random(seed)
-    for at, counts in steps:
-        mine = counts.copy()
-        r.shuffle(mine)
-        yield at, mine
-
-
-LONG = shop(
-    18, per_hour=40, harm=(5 * DAY + 30_000, 5 * DAY + 50_000, "plan=pro", 0.5), silent=(16 * DAY + 30_000, 17 * DAY)
-)
-
-
-def test_the_order_of_counts_does_not_matter() -> None:
-    assert run(shuffled(LONG, 1)) == run(shuffled(LONG, 2)) != []
-
-
-def test_a_dimension_that_is_new_this_step_counts_for_the_step_whatever_its_name() -> None:
-    limits = []
-    for order in (1, -1):
-        one = judge()
-        run(shop(3), one)
-        counts: list[Count] = [("all", "outcome", 0, 1), ("age=old", "outcome", 0, 1), ("plan=pro", "outcome", 0, 1)]
-        one.step(T + 3 * DAY + HOUR_S + 10, counts[::order])
-        group = one.state.groups["outcome"]
-        limits.append(evidence.limits_of(group, group.series["plan=pro"]))
-    assert limits[0] == limits[1]
-
-
-def test_a_restored_judge_keeps_to_the_catalogue_of_now() -> None:
-    old = judge()
-    run(LONG, old)
-    now = Judge(catalogue(strict=("outcome: {objective: 99%}", "outcome: {objective: 99.9%}")), "pay")
-    assert now.load(old.dump())
-    assert now.state.groups["outcome"].objective == 0.999
-    gone = Judge(catalogue(gone=("      outcome: {objective: 99%}\n", "")), "pay")
-    assert gone.load(old.dump())
-    assert (gone.state.groups, gone.state.cases, gone.state.looks) == ({}, {}, [])
-    assert [f for f in gone.step(T + 19 * DAY, [("all", "need", 1, 0)]) if f.event != "day"] == []
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.lists(st.integers(0, len(LONG)), max_size=6))
-def test_a_judge_that_was_stored_and_read_goes_on_as_if_nothing_had_been(cuts: list[int]) -> None:
-    one, found = judge(), list[Finding]()
-    for begin, end in pairwise(sorted({0, *cuts, len(LONG)})):
-        found += run(LONG[begin:end], one)
-        blob, one = one.dump(), judge()
-        one.load(blob)
-        assert one.dump() == blob
-    assert found == run(LONG)
-
-
-def test_a_past_of_another_version_is_not_taken() -> None:
-    old, one = judge(), judge()
-    run(LONG, old)
-    assert not one.load(msgspec.msgpack.encode((FORMAT + 1, b"whatever")))
-    assert one.dump() == judge().dump()
-    assert one.load(old.dump())
-    assert one.dump() == old.dump()
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 1000))
-def test_being_called_when_it_is_due_changes_nothing(seed: int) -> None:
-    r, one, found = random.Random(seed), judge(), list[Finding]()
-    for at, counts in LONG:
-        while one.due is not None and one.due < at and r.random() < 0.7:
-            found += one.step(one.due, ())
-        found += one.step(at, counts)
-    assert [f for f in found if f.event != "day"] == run(LONG)
-
-
-FAR = 75 * 365 * DAY
-
-
-def test_after_twenty_half_lives_without_an_event_nothing_is_due_and_what_comes_then_is_judged() -> None:
-    past, long = shop(21), 20 * 28 * DAY
-    again = [(at + FAR, counts) for at, counts in shop(8, harm=(5 * DAY, 5 * DAY + 7200, "all", 0.6))]
-    one, calls = judge(), 0
-    called = run(past, one)
-    while one.due is not None:
-        assert one.due <= past[-1][0] + long + 2 * DAY
-        calls += 1
-        called += [f for f in one.step(one.due, ()) if f.event != "day"]
-    assert calls > long // DAY, "it learns for as long as there is something left"
-    called += run(again, one)
-    assert called == run([*past, *again])
-    assert [f.kind for f in ups(called)] == ["silence", "shift"]
-
-
-def test_a_judge_of_whom_nothing_was_ever_heard_waits_for_nothing() -> None:
-    one = judge()
-    one.step(T + 10, ())
-    run((), one, end=T + 3 * DAY)
-    assert one.due is None
 
 
 def test_an_outage_of_everybody_is_told_as_such_whoever_raises_the_alarm() -> None:
