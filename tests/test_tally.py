@@ -2,17 +2,15 @@
 
 from collections import Counter
 
-import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from streams import names
 from streams.tally import Tally
-from streams.view import view
 from tests import corpus
-from tests.core import FAR_MS, HOUR_S, TEXT, Event, Record, answer, body, records, routes, touchpoint
+from tests.core import FAR_MS, HOUR_S, Event, Record, body, records, routes, touchpoint
 from tests.expected import WINDOWS, Expected, micros_of
-from tests.pipeline import SOURCES, Pipeline, budget_of, shown, totals_of, window_of
+from tests.pipeline import SOURCES, Pipeline, budget_of, totals_of, window_of
 from tests.strategies import distinct, events_of, touchpoints
 
 ROUTES = routes()
@@ -286,131 +284,3 @@ def test_a_batch_that_comes_again_is_not_counted_again() -> None:
     tally.run(some[1:], FAR_MS * 1000)
     assert tally.run(some, FAR_MS * 1000) == []
     assert (tally.received, tally.accepted, tally.duplicates, tally.offset) == (5, 5, 0, 4)
-
-
-# Time
-
-
-@pytest.mark.parametrize(
-    ("ahead_s", "timestamp_type", "broker_s", "wall_s", "reason"),
-    [
-        (300, 1, 0, 0, None),
-        (300.000001, 1, 0, 0, "from_future"),
-        (300.000001, 1, 0, 10**6, "from_future"),  # LogAppendTime: the wall does not count
-        (300, 1, 0, -(10**6), None),
-        (300, 0, 0, 0, None),
-        (300.000001, 0, 10**6, 0, "from_future"),  # CreateTime: the record's timestamp does not count
-        (300, 0, -(10**6), 0, None),
-    ],
-)
-def test_an_event_over_five_minutes_ahead_is_from_the_future(
-    ahead_s: float, timestamp_type: int, broker_s: int, wall_s: int, reason: str | None
-) -> None:
-    base_ms = 1709251200000
-    record = Record(
-        0, body(touchpoint("1", ahead_s)), timestamp=base_ms + broker_s * 1000, timestamp_type=timestamp_type
-    )
-    tally = Tally(names.TOUCHPOINTS, 0, ROUTES)
-    refused = tally.run([record], (base_ms + wall_s * 1000) * 1000)
-    assert [why.reason for _, why in refused] == ([] if reason is None else [reason])
-    assert (tally.watermark is None) == (reason is not None)
-
-
-def test_refused_and_repeated_events_do_not_move_the_watermark() -> None:
-    tally = Tally(names.TOUCHPOINTS, 0, ROUTES)
-    some = [touchpoint("1", 0), touchpoint("1", 500), touchpoint("2", 9 * HOUR_S, moment="Not a slug")]
-    tally.run(records(some), FAR_MS * 1000)
-    assert tally.watermark == micros_of(some[0]["time"])
-
-
-def test_from_the_future_comes_before_too_late_and_too_late_before_a_duplicate() -> None:
-    tally = Tally(names.TOUCHPOINTS, 0, ROUTES)
-    some = records([touchpoint("1", 0), touchpoint("2", 2 * HOUR_S), touchpoint("1", 0)])
-    future = Record(3, body(touchpoint("1", 0)), timestamp=0)
-    refused = tally.run([*some, future], 0)
-    assert [why.reason for _, why in refused] == ["too_late", "from_future"]
-
-
-def test_what_was_too_late_stays_so_after_the_allowed_lateness_has_grown() -> None:
-    source = (names.TOUCHPOINTS, 0)
-    p = Pipeline(ROUTES, {source: records([touchpoint("1", 0), touchpoint("2", 3 * HOUR_S), touchpoint("1", 0)])})
-    p.feed(source, 2)
-    p.flush(source)
-    p.routes = routes(text=TEXT.replace("allowed_lateness: 1h", "allowed_lateness: 12h"))
-    p.restart(source)
-    p.finish()
-    assert p.counts()[source] == Counter(received=3, accepted=2, too_late=1)
-
-
-# Admission
-
-
-def test_ingest_lets_ten_times_the_limit_through_and_counts_the_rest_as_other() -> None:
-    tally = Tally(names.TOUCHPOINTS, 0, ROUTES)
-    some = [touchpoint(segment={"region": f"r{i}"}) for i in range(45)]
-    some += [touchpoint(moment=f"new-{i}") for i in range(35)]
-    some += some[:45:9] + some[45::7]
-    tally.run(records(distinct(some)), FAR_MS * 1000)
-    tally.flush("f", snapshot=False)
-    totals = {lane: int(tally.ledger.totals[i]) for lane, i in tally.ledger.lanes.items()}
-    regions = {s: n for (m, s, f), n in totals.items() if m == "pay" and s.startswith("region=")}
-    assert len(regions) == 41
-    assert regions["region=other"] == 5
-    assert sum(regions.values()) == 50
-    moments = {m: n for (m, s, f), n in totals.items() if m != "pay" and s == "all"}
-    assert len(moments) == 31
-    assert moments["other"] == 5
-    assert sum(moments.values()) == 40
-
-
-def test_a_segments_value_of_over_128_characters_counts_as_other() -> None:
-    tally = Tally(names.TOUCHPOINTS, 0, ROUTES)
-    some = [touchpoint(segment={"region": "x" * n}) for n in (128, 129)]
-    tally.run(records(distinct(some)), FAR_MS * 1000)
-    tally.flush("f", snapshot=False)
-    assert {s for _, s, _ in tally.ledger.lanes} == {"all", "region=" + "x" * 128, "region=other"}
-
-
-def test_more_distinct_keys_than_the_cache_holds_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.codes.MAX_CODES", 7)
-    some = distinct([touchpoint(segment={"region": f"r{i % 31}"}, need_met=i % 3 == 0) for i in range(300)])
-    source = (names.TOUCHPOINTS, 0)
-    p = Pipeline(ROUTES, {source: records(some)})
-    for _ in range(100):
-        p.feed(source, 3)
-        assert len(p.owners[source].tally.codes) <= 7 + 3
-    p.finish()
-    totals = p.owners[source].tally.ledger
-    assert totals.totals[totals.lanes["pay", "all", "outcome+"]] == 300
-    assert totals.totals[totals.lanes["pay", "all", "need+"]] == 100
-    assert totals.totals[totals.lanes["pay", "region=r4", "outcome+"]] == 10
-
-
-def test_a_moment_without_a_limit_left_has_no_name_of_its_own_when_nothing_is_discovered() -> None:
-    none = routes(text=TEXT.replace("limit: 3", "limit: 0"))
-    source = (names.TOUCHPOINTS, 0)
-    p = Pipeline(none, {source: records(distinct([touchpoint(moment="new"), touchpoint(moment="newer")]))})
-    p.finish()
-    assert totals_of(p.healths()) == {("other", "all", "outcome", "good"): 2}
-
-
-def test_declared_and_discovered_moments_are_shown_by_exactly_one_partition() -> None:
-    some = distinct([touchpoint(moment=m) for m in ("pay", "browse", "new-1", "new-2")])
-    source = (names.TOUCHPOINTS, 0)
-    p = Pipeline(ROUTES, {source: records(some)})
-    p.finish()
-    by = [set(shown(v, v.ever.good, v.ever.bad)) for v in map(view, p.healths())]
-    assert sum(map(len, by)) == 4
-    assert {k[0] for k in set.union(*by)} == {"pay", "browse", "new-1", "new-2"}
-
-
-def test_feedback_and_touchpoints_of_one_moment_meet_in_one_place() -> None:
-    p = Pipeline(
-        ROUTES,
-        {
-            (names.TOUCHPOINTS, 0): records([touchpoint("1", outcome="failed")]),
-            (names.FEEDBACK, 0): records([answer("1", score=5)]),  # the same id, on another topic
-        },
-    )
-    p.finish()
-    assert totals_of(p.healths()) == {("pay", "all", "outcome", "bad"): 1, ("pay", "all", "csat", "good"): 1}
