@@ -4,7 +4,7 @@ Everything here is a function of the partition's records in their order (and of 
 so a replay from any flush gives the same numbers, wherever the batches are cut. The records of a topic that the
 catalogue maps (`sources`) become events first, and count as those; what is skipped there was never received. The
 hot loop turns an event into one int, `bucket << 24 | code`; what a code stands for, series by series, is worked out
-once a code, and added up with numpy once a flush.
+once a code (`coder`), and added up with numpy once a flush.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from streams import names
+from streams.coder import Coder
 from streams.codes import CODE_BITS, Codes
 from streams.dedupe import Dedupe
 from streams.event_reader import SHORT, Headers, Reader, is_binary, is_large, segments
@@ -26,22 +27,13 @@ from streams.events import (
     Rejection,
     Touchpoint,
     check_answer,
-    check_moment,
     check_years,
 )
 from streams.journal import FEW_IDS, Flush, Head, Restored
 from streams.ledger import Ledger
 from streams.mapping import Mapped, Mapper, Record
-from streams.route import Key, Measured, Routes, segment_of
-from streams.signals import (
-    WAIT_SUM,
-    Amounts,
-    answer_fields,
-    observe,
-    observe_answer,
-    touchpoint_fields,
-    wait_ms,
-)
+from streams.route import Routes
+from streams.signals import WAIT_SUM, observe, observe_answer, wait_ms
 from streams.windows import BUCKET_S, Ints
 from streams.wire import Tallies, decode
 
@@ -74,12 +66,12 @@ class Tally:
         self.dedupe = Dedupe(self.lateness)
         self.fresh: dict[tuple[int, str], list[str]] = {}
         self.ledger = Ledger(routes)
-        self.measured: dict[str, Measured] = {}
         self.buffer: list[int] = []  # bucket << CODE_BITS | code
         self.belated: list[int] = []  # those of `buffer` that came late,
         self.arrivals: list[int] = []  # and the buckets (<< CODE_BITS) in which they came
         self.waits: dict[str, int] = {}  # moment → milliseconds
         self.codes = Codes(self.ledger)
+        self.coder = Coder(routes, self.codes)
         self.whole = False  # send everything with the next flush
 
     def run(self, records: Sequence[Record], now: int) -> list[Refused]:
@@ -102,15 +94,13 @@ class Tally:
             return []
         if self.codes.full:
             self._collect()
-            self.codes.clear()
-            for m in self.measured.values():
-                m.codes.clear()
+            self.coder.clear()
         refused: list[Refused] = []
         duplicates = behind = 0
         decode_event, read, measured_of, seen = (
             self.reader.decode,
             self.reader.read,
-            self.measured,
+            self.coder.measured,
             self.dedupe.seen,
         )
         epoch, count, belated, arrived = EPOCH, self.buffer.append, self.belated.append, self.arrivals.append
@@ -143,7 +133,7 @@ class Tally:
                 at = (time.days * 86_400 + time.seconds) * SECOND + time.microseconds
                 if at < 0 or at > safe:
                     check_years(at)
-                measured = measured_of.get(data.moment) or self._measure(data.moment)
+                measured = measured_of.get(data.moment) or self.coder.measure(data.moment)
                 if type(event) is Touchpoint:
                     what: Any = observe(event.data, event.time, measured.bounds, measured.duration_within)
                 elif type(event) is Answer:
@@ -185,7 +175,7 @@ class Tally:
             elif at < watermark:
                 behind += 1
             if code is None:
-                code = self._code(measured, key, event)
+                code = self.coder.code(measured, key, event)
             if code:
                 bucket = at // BUCKET
                 count(bucket << CODE_BITS | code)
@@ -204,13 +194,6 @@ class Tally:
             self.rejected[why.reason] = self.rejected.get(why.reason, 0) + 1
         return refused
 
-    def _measure(self, moment: str) -> Measured:
-        check_moment(moment)
-        found = self.routes.measured(moment)
-        if found.declared or moment in self.ledger.undeclared:
-            self.measured[moment] = found  # others are not remembered: there is no end to what could be sent
-        return found
-
     def _fresh(self, end: int, source: str) -> list[str]:
         """The list of new ids of a slice and source since the last flush."""
         found = self.fresh.get((end, source))
@@ -223,32 +206,6 @@ class Tally:
         if type(event) is Touchpoint and not event.data.probe and event.data.wait_s is not None:
             moment = event.data.moment
             self.waits[moment] = self.waits.get(moment, 0) + wait_ms(event.data.wait_s)
-
-    def _code(self, measured: Measured, key: Key, event: Event) -> int:
-        """The number of a key that the cache does not hold; 0 where it counts for nothing."""
-        each, whole = _fields(measured, key)
-        if not each and not whole:
-            return 0
-        moment = measured.name if measured.declared else self.ledger.admit_moment(measured.name)
-        some = self._segments(moment, event) if each else []
-        code = measured.codes[key] = self.codes.new(moment, key[1], each, some, whole)
-        return code
-
-    def _segments(self, moment: str, event: Event) -> list[str]:
-        voice = event.data.voice if isinstance(event, Answer) else "customer"
-        if isinstance(event, Touchpoint) and event.data.probe:
-            voice = "probe"
-        if voice == "probe":
-            return [names.PROBE]
-        if voice == "company":
-            return [names.COMPANY]
-        found = segments(event.data.segment)
-        out = [names.ALL]
-        for name, dimension in self.routes.catalogue.dimensions.items():
-            if name in found:
-                value = self.ledger.admit_value(moment, name, self.routes.value(dimension, found[name]))
-                out.append(segment_of(name, value))
-        return out
 
     def take(self) -> Ints:
         """What was counted since this was last called: bucket << CODE_BITS | code."""
@@ -309,15 +266,6 @@ class Tally:
         self.dedupe.add(restored.ids)
         self.dedupe.evict(self.floor)
         self.whole = head.catalogue != self.routes.fingerprint
-
-
-def _fields(measured: Measured, key: Key) -> tuple[Amounts, Amounts]:
-    observed = key[1]
-    if observed is None:
-        return {}, {}
-    if isinstance(observed, int):
-        return touchpoint_fields(observed, measured.signals, measured.bounds)
-    return answer_fields(observed, measured.signals), {}
 
 
 def _latest(record: Record, now: int) -> int:

@@ -150,7 +150,7 @@ def test_answers_of_any_sentiment_are_few_codes_however_many_they_are() -> None:
     said += [answer(moment="pay", score=1 + i % 5, sentiment=i / 1000) for i in range(1000)]
     said += [answer(moment="pay", survey="ces", score=1 + i / 500) for i in range(1000)]
     assert tally.run(records(distinct(said)), FAR_MS * 1000) == []
-    codes = {moment: len(measured.codes) for moment, measured in tally.measured.items()}
+    codes = {moment: len(measured.codes) for moment, measured in tally.coder.measured.items()}
     assert codes == {"browse": 5 * 2, "pay": 5}  # good or bad; no signal wants sentiment, or ces
 
 
