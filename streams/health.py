@@ -1,10 +1,8 @@
 """Health: the tallies of all sources, merged into the state of the moments that one tallies partition owns.
 
-A pure fold over that partition's log. A message's set is applied whole or not at all, and once: `to` must be
-beyond what its source has had. Its values are absolute and merged by maximum, so that a stale owner's flush (the
-same events, cut elsewhere) overlaps without counting twice. What is still needed to compare is kept until a flush
-says that it *began* after the bucket was closed. Because it is a fold, state needs no journal of its own: a
-snapshot with the log's offset, and the log from there.
+A pure fold over that partition's log: by how much each source's counts have grown (`known`) is added to the lanes of
+the moments, and seen by the judges when the clock has passed it. Because it is a fold, state needs no journal of its
+own: a snapshot with the log's offset, and the log from there.
 """
 
 from typing import Any
@@ -13,29 +11,16 @@ import msgspec
 import numpy as np
 
 from streams import names
-from streams.cells import Cells, keys
 from streams.clock import Clock, Progress, Source
 from streams.events import SECOND
 from streams.judging import Judging
+from streams.known import Known
 from streams.route import Routes, segment_of
 from streams.signals import bad, good
 from streams.windows import BUCKET_S, NONE, Ints, Mask, Windows
 from streams.wire import Frontier, Lane, Tallies, decode, expand, squeeze, unpack
 
-BUCKET = BUCKET_S * SECOND
 WORKERS = 1_000  # whose last turn is remembered
-
-
-class Known:
-    """What one source topic-partition has told so far, by raw lane."""
-
-    def __init__(self) -> None:
-        self.to = -1
-        self.totals = NONE
-        self.cells = Cells()
-        self.closed = 0  # bucket: what is before it is told in full
-        self.parts: dict[str, list[Tallies]] = {}  # flush → chunks of a set that is not complete
-        self.whole = False  # whether this reader has seen everything that the source counts
 
 
 class Health:
@@ -135,21 +120,13 @@ class Health:
             return
         source = (message.topic, message.partition)
         known = self.sources.setdefault(source, Known())
-        if message.to <= known.to and not message.whole:
+        parts = known.collect(message)
+        if parts is None:
             return
-        parts = known.parts.setdefault(message.flush, [])
-        if message.chunk == len(parts):
-            parts.append(message)
-        if len(parts) < message.chunks:
-            return
-        told = known.totals > 0
+        told = known.told
         for part in parts:
             self._merge(known, part, told)
-        known.to = max(known.to, message.to)
-        known.whole |= message.whole
-        known.parts = {f: p for f, p in known.parts.items() if p and p[0].to > known.to}
-        known.closed = max(known.closed, message.floor // BUCKET)
-        known.cells.evict(known.closed)
+        known.close(message)
         self._report(source, Progress(message.watermark, idle=False))
         self._advance()
 
@@ -195,17 +172,9 @@ class Health:
         ids = np.array(
             [self._raw(lane) if i is None else i for i, lane in zip(known_ids, message.lanes, strict=True)], np.int64
         )
-        changes = unpack(message, ids)
-        known.totals = _grown(known.totals, len(self.raw))
-        grown = np.maximum(changes.totals - known.totals[changes.lanes], 0)
-        known.totals[changes.lanes] += grown
-        np.add.at(self.totals, self.target[changes.lanes], grown)
-        # A closed bucket was told in full by whoever closed it; but for a lane that is new to this partition.
-        told = np.concatenate((told, np.zeros(len(self.raw) - len(told), bool)))
-        due = (changes.buckets >= known.closed) | ~told[changes.cell_lanes]
-        buckets, lanes = changes.buckets[due], changes.cell_lanes[due]
-        grown = known.cells.raise_to(keys(buckets, lanes), changes.cells[due])
-        lanes = self.target[lanes]
+        new = known.grow(unpack(message, ids), told, len(self.raw))
+        np.add.at(self.totals, self.target[new.lanes], new.totals)
+        buckets, lanes, grown = new.buckets, self.target[new.cell_lanes], new.cells
         if self.judging.on:
             self.judging.steps.add(buckets, lanes, grown)
         seen = ~self.judging.steps.late(lanes)
@@ -217,13 +186,7 @@ class Health:
         """All state, packed; `restore` reads it. A pass of judging that is under way is brought to its end."""
         while self.judging.busy:
             self.judge()
-        sources = [
-            (
-                *source, k.to, squeeze(k.totals), squeeze(k.cells.keys), squeeze(k.cells.values),
-                k.closed, [[msgspec.msgpack.encode(p) for p in parts] for parts in k.parts.values()],
-            )
-            for source, k in self.sources.items()
-        ]  # fmt: skip
+        sources = [(*source, *known.dump()) for source, known in self.sources.items()]
         rings = []
         for resolution_s, cells in self.windows.dump():
             starts, columns, values = map(squeeze, cells)
@@ -251,19 +214,13 @@ class Health:
         np.add.at(self.totals, lanes, ints(old.totals))
         told = np.zeros(len(self.raw), np.int64)
         for source in old.sources:
-            told += _grown(ints(source[3]), len(self.raw))
+            known = self.sources[source[:2]] = Known()
+            known.load(source[2:], ints)
+            told[: len(known.totals)] += known.totals
         for lane, i in self.raw.items():  # by the catalogue of now some may count as something else
             if (now := self._lane(self._admit(lane))) != self.target[i]:
                 self.target[i] = now  # and what they counted as keeps what it had: no counter goes back
                 self.totals[now] += told[i]
-        for topic, partition, to, totals, cell_keys, cell_values, closed, sets in old.sources:
-            known = self.sources[topic, partition] = Known()
-            known.to, known.totals = to, ints(totals)
-            known.cells = Cells(ints(cell_keys), ints(cell_values))
-            known.closed = closed
-            for some in sets:
-                parts = [m for m in map(decode, some) if isinstance(m, Tallies)]
-                known.parts[parts[0].flush] = parts
         self.clock.now = old.now
         for topic, partition, watermark, idle in old.clock:
             self._report((topic, partition), Progress(watermark, idle))
@@ -297,13 +254,10 @@ class _Snapshot(msgspec.Struct, array_like=True):
     squeezed: bool = False  # arrays are as `wire.squeeze` makes them; before, eight bytes a number
 
 
-def _grown(a: Ints, size: int) -> Ints:
-    return a if len(a) >= size else np.concatenate((a, np.zeros(size - len(a), np.int64)))
-
-
 def _roomy(a: Ints, size: int) -> Ints:
     """Grown to twice as much: what grows by one a thousand times is not copied a thousand times."""
-    return a if len(a) >= size else _grown(a, max(size, 2 * len(a), 64))
+    more = max(size, 2 * len(a), 64) - len(a)
+    return a if len(a) >= size else np.concatenate((a, np.zeros(more, np.int64)))
 
 
 def _ints(b: bytes) -> Ints:
