@@ -46,8 +46,9 @@ class Known:
         """
         if message.to <= self.to and not message.whole:
             return None
-        parts = self.parts.setdefault(message.flush, [])
-        if message.chunk == len(parts):
+        parts = self.parts.get(message.flush, [])
+        if message.chunk == len(parts):  # one that comes after a chunk which the log has lost is of no use
+            self.parts[message.flush] = parts
             parts.append(message)
         return parts if len(parts) >= message.chunks else None
 
@@ -92,5 +93,6 @@ class Known:
         self.totals = ints(totals)
         self.cells = Cells(ints(cell_keys), ints(values))
         for some in sets:
-            parts = [m for m in map(decode, some) if isinstance(m, Tallies)]
-            self.parts[parts[0].flush] = parts
+            for message in map(decode, some):
+                if isinstance(message, Tallies):
+                    self.parts.setdefault(message.flush, []).append(message)

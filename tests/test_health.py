@@ -163,6 +163,17 @@ def test_a_set_counts_only_when_it_is_whole() -> None:
     assert totals_of([folded(ONE, [second, first, second, first, second])]) == {GOOD: 1}
 
 
+def test_a_log_that_begins_within_a_set_counts_none_of_it_and_its_snapshot_restores() -> None:
+    _, lost = split(logged([touchpoint("1")])[0])
+    _, later = logged([touchpoint("1")], [touchpoint("2")])
+    health, restored = folded(ONE, [lost]), Health(ONE, 0, 1)
+    restored.restore(health.snapshot())
+    for each in (health, restored):
+        assert totals_of([each]) == {}
+        each.apply(1, later)
+        assert totals_of([each]) == {GOOD: 2}
+
+
 def test_two_owners_whose_chunks_interleave_lose_nothing() -> None:
     """A zombie's set of two chunks arrives between the chunks of its successor's."""
     zombie = split(logged([touchpoint("1")])[0])
