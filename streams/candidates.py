@@ -99,7 +99,7 @@ class Candidates:
         known = self.through.get(message.partition, 0)
         for f in message.findings:
             if f.at > known:
-                self.waiting[f"{f.at}|{f.case}|{f.moment}|{f.event}"] = f
+                self.waiting[_key(f)] = f
         self.through[message.partition] = max(known, message.through)
         self.tokens[message.partition] = message.token
         if len(self.through) < self.partitions:
@@ -146,10 +146,15 @@ class Candidates:
         """Takes a snapshot's state."""
         old = msgspec.msgpack.decode(blob, type=_State)
         self.offset, self.at, self.through = old.offset, old.at, old.through
-        self.waiting = {f"{f.at}|{f.case}|{f.moment}|{f.event}": f for f in old.waiting}
+        self.waiting = {_key(f): f for f in old.waiting}
         self.desk.load(old.desk)
         self.told = Counter({(m, k, e): n for m, k, e, n in old.told})
         self.detect, self.whack = old.detect, old.whack
+
+
+def _key(f: Finding) -> str:
+    """The same for a finding that is told again; a case can have returned by likelihood and by proof in one step."""
+    return f"{f.at}|{f.case}|{f.moment}|{f.event}|{f.faint}"
 
 
 def _add(histograms: dict[str, Histogram], tier: str, seconds: float) -> None:

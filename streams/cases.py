@@ -13,7 +13,7 @@ from streams.burn import FAST, PAIRS, burning
 from streams.intervals import Z
 from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
-from streams.series import LONGEST_S, Series
+from streams.series import FINE_S, HOUR_S, LONGEST_S, Series
 
 
 class Case(msgspec.Struct):
@@ -34,7 +34,8 @@ class Case(msgspec.Struct):
     shown: int = 0  # … with so many bad, and when it was last told that it goes on
     harmed: int = 0
     eased: bool = False  # it leans towards ordinary: its figures stand still
-    faint: bool = False  # it came back from there by `evidence.returns`, and no alarm has borne it out yet
+    eased_at: int = 0  # when it last did
+    faint: bool = False  # it was raised again by evidence most of which is older than that
     recovery: float = 0.0  # evidence that it is ordinary again
     share: float = 1.0  # the bad share that is to be disproved; of complaints that are counted the ratio
     followed: int = 0  # up to when evidence was taken (complaints that are counted)
@@ -118,14 +119,6 @@ def settle(state: State, case: Case) -> None:
         case.bad, case.total, case.expected = case.sure
 
 
-def calm(state: State, case: Case) -> None:
-    """Its evidence begins anew, now that it leans towards ordinary: what is left of the old harm would make a relapse
-    of the next ordinary bad event. (Complaints that are counted: they fade, and none is ordinary by itself.)"""
-    for signal, segment in series_of(case):
-        if segment == case.segment and not state.groups[signal].counted:
-            state.groups[signal].series[segment].forget_evidence()
-
-
 def resume(case: Case, group: Group, s: Series) -> None:
     """Where it had eased, its figures go on with the run of its series that raises the alarm again."""
     if case.eased and s.signal == case.signal:
@@ -134,6 +127,20 @@ def resume(case: Case, group: Group, s: Series) -> None:
             case.bad, case.total = case.bad + s.bads[k], case.total + s.seen[k]
             case.expected += s.expects[k]
             case.since = s.starts[k]
+
+
+def renewed(case: Case, group: Group, s: Series, at: int) -> bool:
+    """Whether what came since a case leaned towards ordinary (or in its last six hours, or the last one) is harm by
+    itself: as much evidence as ended it, and a bad share beyond the objective. Old evidence lasts for days, and one
+    ordinary bad event more can take it to its limit."""
+    if group.counted:
+        return True
+    for begin in {max(case.eased_at, at - window) for window in (HOUR_S, FINE_S, LONGEST_S)}:
+        n, bad = s.since(begin)
+        harm = bad >= evidence.MIN_BAD and evidence.wilson_low(bad, n) > 1 - group.objective
+        if harm and evidence.surprise(n, bad, s.odds / (1 + s.odds)) >= evidence.SURE:
+            return True
+    return False
 
 
 def grown(case: Case) -> bool:
@@ -174,6 +181,4 @@ def keep_to(state: State, objectives: dict[str, float], period: float) -> None:
         if case.signal not in objectives:
             del state.cases[case.id]
             for signal, segment in series_of(case):
-                s = state.groups[signal].series[segment]
-                s.forget_evidence()
-                s.case = ""
+                state.groups[signal].series[segment].forget_evidence()

@@ -7,8 +7,8 @@ time (a dead source). A mole has the tier of the gravest moment that it hurts: w
 ticket's mole, that is a page; it joins one that began within the hour, and has a mole of its own otherwise.
 
 `notify` on `cx.moles` and the alert CxMole say the same, each in its own way. An alert rings where it begins: it ends
-where a mole goes quiet (snoozed, or recovering and settled) and begins anew with what wakes, relapses after it had
-settled, or returns after it was whacked. A graver tier is another alert.
+where a mole goes quiet (snoozed, or recovering and settled) and begins anew with what wakes, relapses by new evidence
+after it had settled, or returns after it was whacked. A graver tier is another alert.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from streams.lives import (
     labels_of,
     mole_of,
     quiet,
+    rests,
     settled,
     settles,
     tier_of,
@@ -104,7 +105,9 @@ class Desk:
             return
         known = self.state.of.get(f.case)
         if known is None:
-            if f.event in ("up", "harm"):  # harm: of a mole that a person whacked so long ago that it is forgotten
+            if f.event == "up" or (
+                f.event == "harm" and not f.faint
+            ):  # harm: of a mole that a person whacked so long ago that it is forgotten
                 self._up(f)
             return
         life = self.state.lives[known]
@@ -112,7 +115,7 @@ class Desk:
         if f.case == life.case and life.state != "whacked":
             life.finding = beyond(f, life.base)
             life.last = f
-        if f.event == "more" or (f.faint and settled(self.catalogue, life, f.at)):
+        if f.event == "more" or (f.event == "harm" and f.faint and rests(self.catalogue, life, f.at)):
             if life.state != "whacked" and before != self._mole(life):
                 self._tell(life, "updated", f.at)
             return

@@ -130,21 +130,13 @@ class Judge:
                 group.counted = surge.counted(group)
             if s.segment != names.ALL:
                 evidence.refresh(group, s, at - STEP_S)
-        if bad and (self._worse(group, s, at) or self._returns(group, s)):
+        if bad and (surge.weigh(group, s) if group.counted else self._worse(group, s, at)):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             self._follow(group, s, case, n, bad)
 
     def _worse(self, group: Group, s: Series, at: int) -> bool:
-        if group.counted:
-            return surge.weigh(group, s)
         return evidence.weigh(group, s) or cases.urgent(group, s, at)
-
-    def _returns(self, group: Group, s: Series) -> bool:
-        case = self.state.cases[s.case] if s.case else None
-        if case is None or not case.eased or case.segment != s.segment or group.counted:
-            return False
-        return evidence.returns(group, s)
 
     def _follow(self, group: Group, s: Series, case: Case, n: int, bad: int) -> None:
         """Counts what an open case costs, and the evidence that it is over: its own bad share against p₀."""
@@ -168,10 +160,9 @@ class Judge:
             return  # what the firm believes hurts nobody
         case = state.cases.get(s.case)
         if case is not None and s.segment == case.segment:
-            proven = evidence.proven(group, s) or cases.urgent(group, s, at)
-            if proven or not case.eased or evidence.returns(group, s):
-                cases.resume(case, group, s)
-                self._again(case, at, faint=not proven)
+            old = (case.eased or case.faint) and not cases.renewed(case, group, s, at)
+            cases.resume(case, group, s)
+            self._again(case, at, faint=old)
         if case is not None and (s.segment != names.ALL or case.segment == names.ALL):
             return
         k = evidence.likeliest(group, s) if cases.urgent(group, s, at) else evidence.strongest(group, s)
@@ -212,7 +203,7 @@ class Judge:
         self._adopt(case, s, onset)
         if s.segment == case.segment:
             self._again(case, at)
-        elif at - case.harmed >= BLOCK_S:
+        elif case.faint or at - case.harmed >= BLOCK_S:
             case.eased = case.faint = False
             self._tell(case, "harm", at)
 
@@ -221,8 +212,7 @@ class Judge:
         case.sure = case.bad, case.total, case.expected
         case.recovery = 0.0
         if case.eased or (case.faint and not faint) or at - case.harmed >= TELL_S:
-            case.faint = faint and (case.eased or case.faint)
-            case.eased = False
+            case.eased, case.faint = False, faint
             self._tell(case, "harm", at)
 
     def _tell(self, case: Case, event: Said, at: int) -> None:
@@ -243,8 +233,7 @@ class Judge:
                     self._close(case, at)
                 else:
                     cases.settle(self.state, case)
-                    case.eased, case.faint = True, False
-                    cases.calm(self.state, case)
+                    case.eased, case.eased_at, case.faint = True, at, False
                     self._tell(case, "ease", at)
             elif cases.grown(case) and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
@@ -264,7 +253,6 @@ class Judge:
             s.silent = s.silent and case.kind != "silence"
             if s.case == case.id:
                 s.forget_evidence()
-                s.case = ""
             self.state.covered.append((segment, signal, case.id, case.first_harm, at))
         self._tell(case, "over", at)
 

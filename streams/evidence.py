@@ -22,8 +22,8 @@ QUIET_WEEKS: Final = 40.0
 """The false moles that one accepts: 2.5 in a hundred moment-weeks. What is worked out is an upper bound: see the
 bench for what comes of it."""
 SURE: Final = math.log(100)
-"""Evidence for "ordinary again" that ends a case, once it has settled; and for harm that begins again in a case that
-leans towards ordinary, where it is likelier than elsewhere. Wrong once in a hundred."""
+"""Evidence for "ordinary again" that ends a case, once it has settled, or for harm that begins it anew: wrong once in
+a hundred."""
 MIN_BAD: Final = 3
 """Design: fewer bad events are an anecdote."""
 _LN: Final = tuple(math.log(r) for r in RATIOS)
@@ -188,22 +188,14 @@ def strongest(group: Group, s: Series) -> int:
     Harm: at least three bad, and a share of bad that is beyond the objective on evidence. Of the runs since the
     scores' last zeros the likeliest one is it, and its beginning the first harm (the change point).
     """
-    return likeliest(group, s) if proven(group, s) else -1
-
-
-def proven(group: Group, s: Series) -> bool:
-    """Whether a score is at its limit, of a run that bears harm out."""
-    return any(_bears(group, s, k) and s.scores[k] >= limits_of(group, s)[k] for k in _K)
+    if not any(_bears(group, s, k) and s.scores[k] >= limits_of(group, s)[k] for k in _K):
+        return -1
+    return likeliest(group, s)
 
 
 def likeliest(group: Group, s: Series) -> int:
     """The likeliest run that bears harm out, at its limit or not; -1 where there is none."""
     return max((k for k in _K if _bears(group, s, k)), key=lambda k: surprised(s, k, s.cv), default=-1)
-
-
-def returns(group: Group, s: Series) -> bool:
-    """Whether harm is likely to have begun again in a series that has been calmed."""
-    return any(s.scores[k] >= SURE and _bears(group, s, k) for k in _K)
 
 
 def _bears(group: Group, s: Series, k: int) -> bool:

@@ -65,9 +65,14 @@ def settles(catalogue: Catalogue, life: Life) -> int:
     return 3 * HOUR_S if gravest(catalogue, life) == TIERS[0] else blame.SETTLE_S
 
 
+def rests(catalogue: Catalogue, life: Life, at: int) -> bool:
+    """Whether a mole has been without harm for so long."""
+    return "up" not in life.cases.values() and at - life.harmed > settles(catalogue, life)
+
+
 def settled(catalogue: Catalogue, life: Life, at: int) -> bool:
     """Whether a mole recovers, and has been without harm for so long."""
-    return life.state == "recovering" and at - life.harmed > settles(catalogue, life)
+    return life.state == "recovering" and rests(catalogue, life, at)
 
 
 def quiet(catalogue: Catalogue, life: Life, at: int) -> Quiet | None:

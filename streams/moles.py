@@ -112,7 +112,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     burn_rate_low: float = 0.0
     budget: float = 0.0  # what it burnt, as a share of the series' budget of a period; `day`: bad ones allowed
     contributors: tuple[Contributor, ...] = ()
-    faint: bool = False  # `harm` that is likely to have returned, and not yet beyond what is accepted as an alarm
+    faint: bool = False  # `harm` after an `ease`, by evidence most of which is older than that
     cause: str = ""  # silence: `stopped` (nothing comes at all) or `quiet` (less comes than the hour expects)
 
 

@@ -154,7 +154,7 @@ class Series(msgspec.Struct, array_like=True):
         """Back to nothing suspected."""
         zero = len(RATIOS)
         self.scores, self.starts, self.seen = [0.0] * zero, [0] * zero, [0] * zero
-        self.bads, self.expects, self.active = [0] * zero, [0.0] * zero, False
+        self.bads, self.expects, self.active, self.case = [0] * zero, [0.0] * zero, False, ""
 
 
 def of_day(some: Sequence[Series], begin: int) -> tuple[Floats, Floats]:

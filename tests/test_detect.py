@@ -53,40 +53,43 @@ def also(steps: Steps, begin: int, end: int, segment: str) -> Steps:
 
 def test_a_mole_that_a_segment_joins_while_it_recovers_counts_on_and_recovers_once_more() -> None:
     begin, end = 5 * DAY + 43_200, 5 * DAY + 43_800
-    few = [  # one event in 120 is of a region, too few for the whole to show at once what they suffer
-        (at, counts + [("region=x", *c[1:]) for c in counts if c[0] == "all"] if i % 120 == 0 else counts)
+    few = [  # one event in sixty is of a region, too few for the whole to show what they suffer
+        (at, counts + [("region=x", *c[1:]) for c in counts if c[0] == "all"] if i % 60 == 0 else counts)
         for i, (at, counts) in enumerate(shop(7, per_hour=600, harm=(begin, end, "all", 0.9)))
     ]
     found = run(also(few, end + 5 * HOUR_S, end + 6 * HOUR_S, "region=x"))
     life = [f for f in found if f.event != "more"]
     assert [(f.event, f.segment) for f in life] == [
-        (event, "all") for event in ("up", "ease", "harm", "ease", "over")
+        (event, "all") for event in ("up", "ease", "harm", "ease", "harm", "ease", "over")
     ]
-    eased, joined, settled, _ = life[1:]
+    eased, joined, settled = life[3:6]
     assert T + end + 5 * HOUR_S < joined.at < T + end + 6 * HOUR_S
-    assert eased.bad < joined.bad <= settled.bad
-    assert not joined.faint, "by the region's alarm"
+    assert (joined.total, joined.bad) == (eased.total, eased.bad)
+    assert settled.bad > joined.bad
+    assert (life[2].faint, joined.faint) == (True, False), "an ordinary bad event; the region's alarm"
 
 
-def test_one_ordinary_bad_event_is_no_relapse() -> None:
+def test_an_ordinary_bad_event_on_old_evidence_is_a_faint_relapse() -> None:
     begin = 20 * DAY + 43_200
+    faint = 0
     for seed in range(6):
-        found = run(shop(21, per_hour=600, seed=seed, harm=(begin, begin + 1200, "all", 1.0)))
+        found = run(shop(22, per_hour=600, seed=seed, harm=(begin, begin + 1200, "all", 1.0)))
         eased = next(i for i, f in enumerate(found) if f.event == "ease")
-        for f in found[eased + 1 :]:
-            assert f.event != "harm" or f.bad - found[eased].bad >= evidence.MIN_BAD
+        harms = [f for f in found[eased + 1 :] if f.event == "harm"]
+        assert all(f.faint for f in harms)
+        faint += len(harms)
+    assert faint
 
 
-def test_a_relapse_is_told_sooner_than_what_is_new_and_as_faint_until_an_alarm_bears_it_out() -> None:
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.5])
+def test_a_relapse_is_no_longer_faint_once_what_is_new_would_be_an_alarm_by_itself(share: float) -> None:
     begin, end = 20 * DAY + 43_200, 20 * DAY + 43_200 + 1200
-    new = shop(21, per_hour=600, harm=(end + 4 * HOUR_S, end + 5 * HOUR_S, "all", 0.1))
-    old = shop(21, per_hour=600, harm=(begin, end, "all", 1.0))
+    again = (end + 4 * HOUR_S, end + 7 * HOUR_S, "all", share)
+    new, old = shop(22, per_hour=600, harm=again), shop(22, per_hour=600, harm=(begin, end, "all", 1.0))
     cut = T + end + 2 * HOUR_S
     both = [x for x in old if x[0] <= cut] + [x for x in new if x[0] > cut]
-    harms = [f for f in run(both) if f.event == "harm"]
-    assert harms[0].faint
-    assert not harms[1].faint
-    assert harms[0].at < ups(run(new))[0].at <= harms[1].at + 60
+    sure = next(f for f in run(both) if f.event == "harm" and not f.faint and f.at > cut)
+    assert T + again[0] < sure.at <= ups(run(new))[0].at + 600
 
 
 def test_contributors_of_a_whole_moment_are_part_of_its_figures_whatever_signal_they_alarmed_by() -> None:
@@ -241,7 +244,7 @@ def test_the_figures_of_a_case_end_with_its_harm() -> None:
     during = sum(n + b for at, rows in steps if T + begin < at <= T + end for s, _, n, b in rows if s == "all")
     assert over.event == "over"
     assert during - 10 <= over.bad <= during + 5
-    assert over.total <= 1.3 * during, "a few ordinary bad events may be taken for the last of it"
+    assert over.total <= 1.25 * during, "an ordinary bad event may be taken for the last of it"
     assert over.last_harm >= T + end - 600
 
 
