@@ -153,7 +153,7 @@ class Candidates:
 
 
 def _key(f: Finding) -> str:
-    """The same for a finding that is told again; a case can have returned by likelihood and by proof in one step."""
+    """The same for a finding that is told again; in one step one signal may tell of faint harm, another of sure."""
     return f"{f.at}|{f.case}|{f.moment}|{f.event}|{f.faint}"
 
 

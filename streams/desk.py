@@ -105,9 +105,8 @@ class Desk:
             return
         known = self.state.of.get(f.case)
         if known is None:
-            if f.event == "up" or (
-                f.event == "harm" and not f.faint
-            ):  # harm: of a mole that a person whacked so long ago that it is forgotten
+            # harm: of a mole that a person whacked so long ago that it is forgotten
+            if f.event == "up" or (f.event == "harm" and not f.faint):
                 self._up(f)
             return
         life = self.state.lives[known]
