@@ -24,13 +24,14 @@ ROOT = Path(__file__).parents[2]
 THREADS = 2  # of Kafka Streams, where it has that many processors: as the machine of the first figures has
 SLOWEST = 100  # events/s: a peer that is slower has hung
 
+STAGES = {"kafka-streams": 1, "kafka-streams-full": 2}
 PYTHON = {"bare": "bare", "quix": "quix", "faust": "idiomatic_faust"}
 NEEDS = {"quix": "quixstreams", "faust": "faust", "bare": "aiokafka"}
 
 
 def missing(variant: str) -> str:
     """Why a peer cannot run here; nothing where it can."""
-    if variant == "kafka-streams":
+    if variant in STAGES:
         tools = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
         return f"{', '.join(tools)} not found: apt-get install openjdk-17-jdk-headless maven" if tools else ""
     module = NEEDS[variant]
@@ -41,7 +42,7 @@ def drain(variant: str, kafka: KafkaServer, load: Load, app: str, home: Path, al
     """One run of a peer; `alone`: see `measure.share`."""
     home.mkdir(parents=True, exist_ok=True)
     task = Job(kafka.bootstrap, load.topic("touchpoints"), app, load.events, home, home / "report.json")
-    command = _java if variant == "kafka-streams" else _python(PYTHON[variant])
+    command = _java(STAGES[variant]) if variant in STAGES else _python(PYTHON[variant])
     log = home / "log"
     with log.open("wb") as out, share(alone):
         done = subprocess.run(
@@ -62,6 +63,8 @@ def drain(variant: str, kafka: KafkaServer, load: Load, app: str, home: Path, al
 def _totals(report: dict[str, Any]) -> Totals:
     if "rows" in report:
         return totals_of(report["rows"])
+    if "marginals" in report:
+        return totals_of(report["marginals"], marginal=True)
     return {(m, g, s, r): n for m, g, s, r, n in report["totals"]}
 
 
@@ -69,11 +72,11 @@ def _python(module: str) -> Callable[[Job], list[str]]:
     return lambda task: [sys.executable, "-m", f"tests.bench.peers.{module}", *task.arguments()]
 
 
-def _java(task: Job) -> list[str]:
+def _java(stages: int) -> Callable[[Job], list[str]]:
     home = kafka_streams()
     path = f"{home / 'classes'}:{home / 'jars'}/*"
     threads = min(THREADS, len(os.sched_getaffinity(0)))
-    return ["java", "-Xmx3g", "-cp", path, "StreamsPeer", *task.arguments(), str(threads)]
+    return lambda task: ["java", "-Xmx3g", "-cp", path, "StreamsPeer", *task.arguments(), str(threads), str(stages)]
 
 
 def kafka_streams() -> Path:

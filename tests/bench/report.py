@@ -31,7 +31,12 @@ BARS: Final = (
         Bar(load, variant, peer, "events_per_s", 4.0)
         for load in ("sparse", "dense")
         for variant, peer in (
-            ("molehill", "quix"), ("molehill", "kafka-streams"), ("molehill-2", "kafka-streams"),
+            ("molehill", "quix"),
+            *(
+                (ours, peer)
+                for ours in ("molehill", "molehill-2")  # it has two threads, and uses both processors
+                for peer in ("kafka-streams", "kafka-streams-full")
+            ),
         )
     ),
     Bar("dense", "molehill", "bare", "cpu_s_per_million", 1.5),

@@ -32,11 +32,12 @@ def verdicts(data: Mapping[str, Any], time: str) -> list[int]:
     return out
 
 
-def totals_of(rows: Iterable[tuple[str, Mapping[str, str], list[int]]]) -> Totals:
-    """Rows of (moment, segment, counts) → totals, without zeros."""
+def totals_of(rows: Iterable[tuple[str, Mapping[str, str], list[int]]], marginal: bool = False) -> Totals:
+    """Rows of (moment, segment, counts) → totals, without zeros. A `marginal` row is one series; `{}` is all."""
     out: Counter[Total] = Counter()
     for moment, segment, row in rows:
-        for name in ("all", *(f"{k}={v}" for k, v in segment.items())):
+        found = [f"{k}={v}" for k, v in segment.items()]
+        for name in found or ["all"] if marginal else ["all", *found]:
             for i, n in enumerate(row):
                 if n:
                     out[moment, name, SIGNALS[i // 2], "bad" if i % 2 else "good"] += n

@@ -41,6 +41,16 @@ def test_duckdb_and_a_plain_loop_agree_on_the_totals(tmp_path: Path) -> None:
     assert differences(load.truth, totals_of((*orjson.loads(k), row) for k, row in rows.items())) == ""
 
 
+def test_marginal_rows_are_totals_as_they_are() -> None:
+    rows = [("m", {}, [1, 2, 0, 0, 0, 0]), ("m", {"a": "b"}, [1, 0, 0, 0, 0, 0])]
+    found = {
+        ("m", "all", "outcome", "good"): 1,
+        ("m", "all", "outcome", "bad"): 2,
+        ("m", "a=b", "outcome", "good"): 1,
+    }
+    assert totals_of(rows, marginal=True) == found
+
+
 def test_a_wrong_total_is_named() -> None:
     total = ("delivery", "all", "outcome", "good")
     assert differences({total: 2}, {total: 1}) == "1 totals are wrong: delivery all outcome good: 1 instead of 2"
