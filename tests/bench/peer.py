@@ -25,8 +25,8 @@ THREADS = 2  # of Kafka Streams, where it has that many processors: as the machi
 SLOWEST = 100  # events/s: a peer that is slower has hung
 
 STAGES = {"kafka-streams": 1, "kafka-streams-full": 2}
-PYTHON = {"bare": "bare", "quix": "quix", "faust": "idiomatic_faust"}
-NEEDS = {"quix": "quixstreams", "faust": "faust", "bare": "aiokafka"}
+PYTHON = {"bare": "bare", "plain": "plain", "quix": "quix", "faust": "idiomatic_faust"}
+NEEDS = {"quix": "quixstreams", "faust": "faust", "bare": "aiokafka", "plain": "aiokafka"}
 
 
 def missing(variant: str) -> str:

@@ -39,8 +39,11 @@ BARS: Final = (
             ),
         )
     ),
-    Bar("dense", "molehill", "bare", "cpu_s_per_million", 1.5),
-    Bar("sparse", "moles", "bare", "cpu_s_per_million", 2.0),
+    *(
+        Bar(load, variant, peer, "cpu_s_per_million", 1.5 if load == "dense" else 2.0)
+        for load, variant in (("dense", "molehill"), ("sparse", "molehill"), ("sparse", "moles"))
+        for peer in ("bare", "plain")
+    ),
 )  # fmt: skip
 
 
