@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from streams import evidence, names
+from streams import evidence, names, surge
 from streams.baseline import CV_DAYS, Group, Wide
 from streams.burn import FAST, PAIRS, burning
 from streams.intervals import Z
@@ -79,6 +79,22 @@ def add(case: Case, n: int, bad: int, expected: float) -> None:
     """Counts n events, unless it leans towards ordinary."""
     if not case.eased:
         case.total, case.bad, case.expected = case.total + n, case.bad + bad, case.expected + expected
+
+
+def follow(group: Group, s: Series, case: Case, n: int, bad: int) -> None:
+    """Counts what an open case costs now, and the evidence that it is over: its own bad share against p₀."""
+    if group.counted:
+        more, mean = surge.ease(group, s, case.share, case.followed, s.last, bad)
+        case.followed = s.last
+        add(case, n, bad, mean)
+        case.recovery = max(0.0, case.recovery + more)
+        return
+    add(case, n, bad, n * s.p)
+    p0 = s.odds / (1 + s.odds)
+    twice = 2 * s.odds / (1 + 2 * s.odds)
+    p1 = max(min(max(case.share, twice), 0.99), (1 + p0) / 2)
+    case.recovery += (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
+    case.recovery = max(0.0, case.recovery)
 
 
 def share(group: Group, case: Case) -> float:

@@ -133,25 +133,10 @@ class Judge:
         if bad and (surge.weigh(group, s) if group.counted else self._worse(group, s, at)):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
-            self._follow(group, s, case, n, bad)
+            cases.follow(group, s, case, n, bad)
 
     def _worse(self, group: Group, s: Series, at: int) -> bool:
         return evidence.weigh(group, s) or cases.urgent(group, s, at)
-
-    def _follow(self, group: Group, s: Series, case: Case, n: int, bad: int) -> None:
-        """Counts what an open case costs, and the evidence that it is over: its own bad share against p₀."""
-        if group.counted:
-            more, mean = surge.ease(group, s, case.share, case.followed, s.last, bad)
-            case.followed = s.last
-            cases.add(case, n, bad, mean)
-            case.recovery = max(0.0, case.recovery + more)
-            return
-        cases.add(case, n, bad, n * s.p)
-        p0 = s.odds / (1 + s.odds)
-        twice = 2 * s.odds / (1 + 2 * s.odds)
-        p1 = max(min(max(case.share, twice), 0.99), (1 + p0) / 2)
-        case.recovery += (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
-        case.recovery = max(0.0, case.recovery)
 
     def _alarm(self, s: Series, at: int) -> None:
         """A score is at its limit: the open case's, somebody else's part, or a new case."""
