@@ -20,6 +20,7 @@ from streams.board import hours, summaries
 from streams.health import Health
 from streams.moles import Finding
 from streams.route import Routes
+from streams.tally import LOG_APPEND_TIME
 from streams.view import Viewer
 
 Tell = Callable[[int, int, list[Finding]], Awaitable[None]]  # partition, through, what was found; until acked
@@ -103,7 +104,8 @@ class HealthStage:
         if owned is not None:
             turn = owned.read_bytes + SLICE_BYTES
             for record in event.value:
-                owned.health.apply(record.offset, record.value)
+                appended = record.timestamp * 1000 if record.timestamp_type == LOG_APPEND_TIME else None
+                owned.health.apply(record.offset, record.value, appended)
                 owned.read_bytes += len(record.value)
                 if owned.read_bytes >= turn:
                     await asyncio.sleep(0)  # scrapes, heartbeats, acknowledgements

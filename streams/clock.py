@@ -1,8 +1,8 @@
 """Event time: the watermark of each source topic-partition, and the clock that they make together.
 
 The clock is a function of the messages that carry the watermarks, never of the reader's own time: whoever reads
-the same log has the same clock. What only the wall knows (a partition has been at its end for 30 s; what time it
-is) is therefore said in the log, by the worker that reads the source.
+the same log has the same clock. What only the wall knows is therefore said in the log: that a partition has been at
+its end for 30 s by the worker that reads it, what time it is by the broker (by that worker, where brokers do not).
 """
 
 from typing import NamedTuple

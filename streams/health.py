@@ -106,8 +106,12 @@ class Health:
             some[name] = None
         return name
 
-    def apply(self, offset: int, value: bytes) -> None:
-        """Takes one record of the log; records at or before `offset` are known already."""
+    def apply(self, offset: int, value: bytes, appended: int | None = None) -> None:
+        """Takes one record of the log; records at or before `offset` are known already.
+
+        `appended`: when the broker wrote it, microseconds. That is what time it was, if it is known: a worker's own
+        clock may be set forward, and what has been judged too early is not judged again.
+        """
         if offset <= self.offset:
             return
         self.offset = offset
@@ -116,7 +120,7 @@ class Health:
             self._heard(message)
             for topic, partition, watermark, idle in message.sources:
                 self._report((topic, partition), Progress(watermark, idle))
-            self._advance(message.wall)
+            self._advance(message.wall if appended is None else appended)
             return
         source = (message.topic, message.partition)
         known = self.sources.setdefault(source, Known())

@@ -126,6 +126,19 @@ def test_a_reader_knows_that_it_was_told_everything_once_it_has_heard_of_every_s
     assert health.whole
 
 
+def test_what_time_it_is_is_said_by_the_broker_where_it_stamps_records_and_else_by_the_worker() -> None:
+    """A worker's clock that was set forward would have minutes judged that are not over."""
+    tally = Tally(*T0, ONE)
+    tally.run(records([touchpoint("1")]), 10**18)
+    log = [m for _, m in tally.flush("f0", snapshot=False).messages]
+    last = BASE_S * S
+    idle = encode(Frontier("w", last + 3000 * S, [(*T0, last, True)]))
+    stamped, unstamped = folded(ONE, log), folded(ONE, log)
+    stamped.apply(stamped.offset + 1, idle, last + 60 * S)
+    unstamped.apply(unstamped.offset + 1, idle)
+    assert (stamped.clock.now, unstamped.clock.now) == (last + 60 * S, last + 3000 * S)
+
+
 @settings(max_examples=40)
 @given(pipelines())
 def test_totals_never_decrease_while_messages_are_applied_and_the_clock_never_goes_back(p: Pipeline) -> None:

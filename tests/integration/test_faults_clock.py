@@ -6,12 +6,16 @@ is set. (A broker cannot be tested so: Java under libfaketime is too slow to kee
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import orjson
 import pytest
 
+from tests.integration.catalogues import OLIST
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
+from tests.integration.lab import Lab, as_record
 from tests.integration.siege import Siege
 from tests.integration.siege_load import load
 from tests.integration.test_faults_kills import received
@@ -77,3 +81,28 @@ def test_a_worker_whose_clock_jumps_counts_exactly_and_goes_on_serving(
         two.start()
         feeder.end()
         siege.verify()
+
+
+@pytest.mark.slow
+def test_when_all_are_idle_the_clock_follows_the_brokers_time_and_not_that_of_a_worker_whose_clock_jumps(
+    kafka: KafkaServer, tmp_path: Path, wall: Wall
+) -> None:
+    lab = Lab(kafka, tmp_path, OLIST, "jump-idle")
+    data = {"moment": "checkout", "customer": "c"}
+    event = {"specversion": "1.0", "type": "cx.touchpoint", "source": "t", "id": "1", "data": data}
+    began = time.time()
+    lab.send([as_record(orjson.dumps(event | {"time": datetime.now(UTC).isoformat()}))])
+    worker = lab.worker
+
+    def clock() -> float:
+        return worker.quick("molehill_clock_timestamp_seconds").get("molehill_clock_timestamp_seconds{}", 0.0)
+
+    try:
+        worker.launch(constants={"agents.ingest.IDLE_AFTER_S": 1.0}, more=wall.environment)
+        wait_until(lambda: serving(worker) and clock() > began + 2, 60, "the clock goes on without events")
+        wall.jump(3000)  # within the hour in which the clock follows
+        jumped = time.time()
+        wait_until(lambda: clock() > jumped + 3, 60, "the clock goes on after the jump")
+        assert clock() <= time.time() + 1
+    finally:
+        worker.kill()
