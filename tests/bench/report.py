@@ -39,6 +39,7 @@ BARS: Final = (
             ),
         )
     ),
+    *(Bar(load, "molehill-2", "molehill", "events_per_s", 1.7) for load in ("sparse", "dense")),
     *(
         Bar(load, variant, peer, "cpu_s_per_million", 1.5 if load == "dense" else 2.0)
         for load, variant in (("dense", "molehill"), ("sparse", "molehill"), ("sparse", "moles"))

@@ -203,9 +203,9 @@ def test_memory_stays_where_it_is_over_replays(kafka: KafkaServer, tmp_path: Pat
             weights.append(weighed(worker))
     finally:
         worker.kill()
-    # 510,000-651,000 blocks and 182-228 MB were seen from the second replay to the eighth. An object kept for each event
-    # would be 240,000 blocks more after three replays (with ids that are never forgotten this failed at 1,448,587),
-    # its bytes 100 MB.
+    # 510,000-651,000 blocks and 182-228 MB were seen from the second replay to the eighth. An object kept for each
+    # event would be 240,000 blocks more after three replays (with ids that are never forgotten this failed at
+    # 1,448,587), its bytes 100 MB.
     blocks, sizes = zip(*weights, strict=True)
     assert max(blocks[3:]) < max(blocks[:3]) + 180_000, f"{weights}"
     assert max(sizes[3:]) < max(sizes[:3]) + 70, f"{weights}"
