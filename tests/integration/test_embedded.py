@@ -45,7 +45,7 @@ def test_the_embedded_broker_takes_topics_and_events_and_gives_them_back(embedde
     )
     with contextlib.closing(consumer):
         found: list[Any] = []
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while len(found) < 500 and time.monotonic() < deadline:
             for batch in consumer.poll(200).values():
                 found += batch
@@ -58,10 +58,10 @@ def test_the_embedded_broker_still_has_the_limits_that_its_docstring_lists(embed
     """Should one of these fail, Tansu has learnt something, and the demo may lean on it."""
     log_append = TopicSpec("limits", 1, {"message.timestamp.type": "LogAppendTime"})
     ensure_topics(embedded, [log_append])
-    with contextlib.closing(KafkaProducer(bootstrap_servers=embedded, linger_ms=500)) as producer:
+    with contextlib.closing(KafkaProducer(bootstrap_servers=embedded, linger_ms=30_000)) as producer:
         futures = [producer.send("limits", b"v", b"k", timestamp_ms=1_000) for _ in range(10)]
         producer.flush()
-        assert futures[-1].get(1).timestamp == 1_000  # LogAppendTime is not obeyed
+        assert futures[-1].get(60).timestamp == 1_000  # LogAppendTime is not obeyed
     partition = TopicPartition("limits", 0)
     with contextlib.closing(KafkaConsumer(bootstrap_servers=embedded)) as consumer:
         assert consumer.end_offsets([partition]) == {partition: 1}  # of ten
@@ -81,10 +81,10 @@ def test_nothing_is_left_of_the_embedded_broker_however_its_parent_ends() -> Non
     )
     for number in ("0", str(int(signal.SIGKILL))):
         done = subprocess.run(
-            [sys.executable, "-c", code, number], capture_output=True, timeout=30, cwd=ROOT, check=False
+            [sys.executable, "-c", code, number], capture_output=True, timeout=120, cwd=ROOT, check=False
         )
         pid = int(done.stdout)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 90
         while is_running(pid):
             assert time.monotonic() < deadline, f"the broker outlived its parent (signal {number})"
             time.sleep(0.05)
