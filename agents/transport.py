@@ -39,10 +39,14 @@ class BatchSchema(faust.Schema[Any, Any]):
     """
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:
-        """A batch has no key."""
+        """A batch has no key.
+
+        Stock Faust decodes a record's, in recovery too, which ends at the first one that is no text
+        (github.com/robinhood/faust/issues/214).
+        """
 
     def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
-        """The list of records."""
+        """The list of records, as the consumer made it (github.com/robinhood/faust/issues/586, as above)."""
         return message.value
 
 
@@ -63,8 +67,8 @@ class BatchCoordinator(GroupCoordinator):
 
         aiokafka keeps this to itself: a process that stood still past its session goes on as if the partitions were
         its own until the next answer, while another one already serves and writes them. An answer may have waited
-        for as long as the process stood still: it counts from the question. (No thread found for aiokafka or Faust;
-        the same in github.com/kafka4beam/brod/issues/649.)
+        for as long as the process stood still: it counts from the question. (github.com/aio-libs/aiokafka/issues/1040
+        asks for it; the same in github.com/kafka4beam/brod/issues/649.)
         """
         sent = time.monotonic()
         answered: bool = await super()._do_heartbeat()
@@ -106,7 +110,11 @@ class BatchThread(driver.AIOKafkaConsumerThread):
     """Fetches without making a ConsumerRecord for each message."""
 
     async def on_start(self) -> None:
-        """As upstream, with our coordinator: aiokafka has no other way to give it one."""
+        """As upstream, with our coordinator.
+
+        aiokafka makes its own, and has no way to be given another or to be told what it knows: whoever asks for its
+        health looks into the private one (github.com/aio-libs/aiokafka/issues/1154).
+        """
         await super().on_start()
         coordinator = cast(Any, self._consumer)._coordinator
         coordinator.thread = self
@@ -241,6 +249,7 @@ class BatchConsumer(driver.Consumer):
         self.delivered, self.expected, self.excused, self.committed, self.skipped = {}, {}, {}, {}, {}
 
     def _new_consumer_thread(self) -> Any:
+        """Ours, as the driver makes its own: no defect, but the class has no other place. (No thread found.)"""
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
@@ -254,12 +263,18 @@ class BatchConsumer(driver.Consumer):
             await self._restart(tp, offset)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """As upstream, which recovery seeks its changelogs by: they too are to begin where they were asked to."""
+        """As upstream, which recovery seeks its changelogs by: they too are to begin where they were asked to.
+
+        Upstream hands out by what it has read before: of a partition that came back it dropped everything, until a
+        seek to 0 made it forget (github.com/robinhood/faust/pull/542). What a batch must begin with is noted instead.
+        """
         self.expected.update(partitions)
         await super().seek_wait(partitions)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """As upstream; being assigned is as good as a heartbeat."""
+        """As upstream; being assigned is as good as a heartbeat, which aiokafka tells nobody of either
+        (github.com/aio-libs/aiokafka/issues/1040).
+        """
         self.heard = time.monotonic()
         await super().on_partitions_assigned(assigned, generation_id)
 

@@ -7,6 +7,7 @@ defect is still there (an override that is not needed any more should go) and th
 
 import hashlib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiokafka.producer import AIOKafkaProducer
 from faust.app.base import App
 from faust.stores.memory import Store
 from faust.streams import Stream
+from faust.tables.base import Collection
 from faust.tables.recovery import Recovery
 from faust.transport.base import Transport
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
@@ -28,8 +30,15 @@ from mode.supervisors import CrashingSupervisor
 from mode.threads import MethodQueue, QueueServiceThread
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from agents.store import RowStore
-from agents.transport import BatchConsumer, BatchCoordinator, BatchProducer, BatchSchema, BatchThread
+from agents.store import RowStore, RowTable
+from agents.transport import (
+    BatchConsumer,
+    BatchCoordinator,
+    BatchProducer,
+    BatchSchema,
+    BatchThread,
+    BatchTransport,
+)
 
 # The first 16 hexadecimal digits of the SHA-256 of a function's source. One that differs has been changed upstream:
 # read it, see whether our override still holds, and only then write the new one here.
@@ -78,6 +87,18 @@ SOURCES: dict[Any, str] = {
     Stream._py_aiter: "3a48ee257a65435b",
     Stream._c_aiter: "fa44582a5882e9df",
     Transport.create_producer: "2de47ba78c944b4a",
+    Transport.create_consumer: "46cc2bf5ab14acfa",
+    driver.Consumer._new_consumer_thread: "0870ec53dea75083",
+    ThreadDelegateConsumer.seek_wait: "e9db5bbc4ceb2543",
+    faust.Schema.loads_key: "9adc30303f20915c",
+    faust.Schema.loads_value: "61a4628b4e0966e6",
+    Store.__post_init__: "e59c82f3785458b2",
+    Store.apply_changelog_batch: "71863e3cd727aac2",
+    Store.on_recovery_completed: "a00bef343e139602",
+    Store.on_rebalance: "a32fbe3c18de4288",
+    Store.persisted_offset: "fbba5c6544979388",
+    Collection._new_store: "914a2bda605d38f5",
+    Collection._new_store_by_url: "343a8125107d3f69",
     driver.Producer.send: "0b5bd08f52e5e2a9",
     driver.Producer._ensure_producer: "5592a4bbdf251325",
     AIOKafkaProducer.send: "08ce81263f439838",
@@ -112,21 +133,51 @@ def test_the_compiled_stream_is_as_it_was_read() -> None:
     assert hashlib.sha256(source).hexdigest()[:16] == "0041622f4a251188"
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (BatchCoordinator, GroupCoordinator),
-        (BatchThread, Thread),
-        (BatchConsumer, driver.Consumer),
-        (BatchProducer, driver.Producer),
-        (BatchSchema, faust.Schema),
-        (RowStore, Store),
-    ],
-    ids=lambda c: c.__name__,
+PAIRS = [
+    (BatchCoordinator, GroupCoordinator),
+    (BatchThread, Thread),
+    (BatchConsumer, driver.Consumer),
+    (BatchProducer, driver.Producer),
+    (BatchSchema, faust.Schema),
+    (RowStore, Store),
+    (RowTable, faust.Table),
+]
+
+
+def functions(ours: type) -> dict[str, Any]:
+    """The methods that a class of ours defines."""
+    return {n: f for n, f in vars(ours).items() if inspect.isfunction(f) and n != "__init__"}
+
+
+OVERRIDES = [(ours, theirs, name) for ours, theirs in PAIRS for name in functions(ours) if hasattr(theirs, name)]
+override = pytest.mark.parametrize(
+    ("ours", "theirs", "name"), OVERRIDES, ids=[f"{o.__name__}.{n}" for o, _, n in OVERRIDES]
 )
+
+
+@override
+def test_an_override_replaces_what_was_read(ours: type, theirs: type, name: str) -> None:
+    assert getattr(theirs, name) in SOURCES
+
+
+@override
+def test_an_override_names_the_public_thread_about_its_defect_or_says_that_none_was_found(
+    ours: type, theirs: type, name: str
+) -> None:
+    said = inspect.getdoc(vars(ours)[name]) or ""
+    assert re.search(r"github\.com/\S+/(issues|pull)/\d+|[Nn]o thread found", said), said
+
+
+def test_our_transport_has_its_consumer_and_its_producer_where_upstream_looks_for_them() -> None:
+    for name in ("Consumer", "Producer"):
+        assert issubclass(vars(BatchTransport)[name], vars(driver.Transport)[name])
+        assert f"self.{name}(" in inspect.getsource(getattr(Transport, f"create_{name.lower()}"))
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=lambda c: c.__name__)
 def test_an_override_takes_what_upstream_passes(ours: type, theirs: type) -> None:
     """A renamed method would be dead code; a new parameter a TypeError at the worst time."""
-    own = {n: f for n, f in vars(ours).items() if inspect.isfunction(f) and not n.startswith("__")}
+    own = functions(ours)
     shared = [n for n in own if hasattr(theirs, n)]
     assert shared
     for name in shared:

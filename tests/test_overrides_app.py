@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from aiokafka.producer import AIOKafkaProducer
 from aiokafka.record.memory_records import MemoryRecords
+from faust.stores.memory import Store
 from faust.transport.consumer import ThreadDelegateConsumer
 from faust.types import TP
 from yarl import URL
@@ -80,6 +81,15 @@ def test_our_transport_makes_our_consumer() -> None:
 
 def a_table(app: Any) -> Any:
     return row_table(app, "rows", "log", 4)
+
+
+def test_a_tables_store_is_ours_though_stock_passes_over_a_tables_own_url() -> None:
+    async def run() -> None:
+        app = an_app()
+        assert type(app.Table("stock", store="rocksdb://").data) is Store  # the app's, in memory
+        assert type(a_table(app).data) is RowStore
+
+    asyncio.run(run())
 
 
 def test_a_recovery_begins_at_the_beginning_whatever_the_last_one_had_read() -> None:

@@ -123,6 +123,37 @@ def test_what_faust_hands_out_keeps_its_records_and_passes_undecoded() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("ours", [True, False], ids=["our own state", "stock"])
+def test_reading_begins_where_our_state_is_whatever_is_committed(ours: bool) -> None:
+    """Stock begins at the committed offset, which the state may be ahead of or behind."""
+    ahead, behind = TP("t", 0), TP("t", 1)
+    committed, state = {ahead: 40, behind: 7}, {ahead: 5, behind: 9}
+
+    class Thread:
+        def assignment(self) -> set[TP]:
+            return set(committed)
+
+        async def seek_to_committed(self) -> dict[TP, int]:
+            return committed
+
+    async def run() -> None:
+        consumer: Any = await a_consumer(an_app())
+        consumer._thread = Thread()
+        consumer.positions = lambda assigned: {tp: state[tp] for tp in assigned}
+        consumer.delivered = {ahead: 39}
+        if not ours:
+            await driver.Consumer.perform_seek(consumer)
+            assert (consumer.seeks, consumer._read_offset) == ([], committed)
+            return
+        await consumer.perform_seek()
+        assert dict(consumer.seeks) == consumer._read_offset == consumer.expected == state
+        assert consumer.delivered == {}
+        assert not await consumer._in_order(ahead, a_batch(40, 41))  # fetched from the committed offset before
+        assert await consumer._in_order(ahead, a_batch(5, 41))
+
+    asyncio.run(run())
+
+
 def test_recovery_seeks_its_changelogs_by_what_the_consumer_notes() -> None:
     async def run() -> None:
         app = an_app()
