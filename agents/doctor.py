@@ -231,6 +231,10 @@ def _worker(url: str, samples: Mapping[str, Sample]) -> Iterator[Finding]:
         }
         behind = sum(int(s.value) for s in shown.get(names.LAG, ()))
         yield from diagnosis.watermarks(marks, samples, behind)
+        exported, refused = (
+            sum(int(s.value) for s in shown.get(name, ())) for name in (names.SERIES, names.SERIES_REFUSED)
+        )
+        yield from diagnosis.series(exported, refused)
 
 
 def _page(url: str, path: str) -> str:

@@ -8,6 +8,7 @@ are prometheus_client's.
 
 import importlib.metadata
 import itertools
+import logging
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
@@ -28,7 +29,27 @@ from streams.events import SECOND
 from streams.moles import Kind
 from streams.route import fingerprint
 
+log = logging.getLogger("molehill")
+
 SERIES = ("moment", "segment", "signal")
+
+
+class Notice:
+    """Says once in the log, at the first scrape that lacks some, that --max-series keeps series back; how many there
+    are by now, each scrape has."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.said = False
+
+    def of(self, refused: int) -> None:
+        """So many are kept back now."""
+        if refused and not self.said:
+            self.said = True
+            log.warning(
+                "%d series are over --max-series %d: they are counted, but no alert and no dashboard has them; lower "
+                "the limits of segments in the catalogue, add workers, or raise it", refused, self.limit,
+            )  # fmt: skip
 
 
 class ReadingCollector(Collector):

@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 
 from agents.api import MAX_BODY, Api
 from agents.app import Molehill
-from agents.metrics import ReadingCollector
+from agents.metrics import Notice, ReadingCollector
 from agents.reading import Reading, read
 from agents.settings import Settings
 from streams.catalogue import Catalogue
@@ -80,6 +80,7 @@ class Pages:
 
     def __init__(self, molehill: Molehill) -> None:
         self.molehill = molehill
+        self.notice = Notice(molehill.settings.max_series)
         self.runner: web.AppRunner | None = None
 
     async def start(self, settings: Settings) -> int:
@@ -122,8 +123,10 @@ class Pages:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         """In pieces; cut off where what was ours when it was read may be another's already."""
         serving = self.molehill.serving
+        reading = read(self.molehill)
+        self.notice.of(reading.refused)
         pieces, content_type = render(
-            read(self.molehill),
+            reading,
             self.molehill.routes.catalogue,
             request.headers.get("Accept", ""),
             request.query.getall("name[]", []),

@@ -194,6 +194,15 @@ def watermarks(shown: Mapping[tuple[str, int], int], samples: Mapping[str, Sampl
     return [Finding("watermarks", "ok", f"{len(shown)} partitions")]
 
 
+def series(exported: int, refused: int) -> list[Finding]:
+    """Whether a worker keeps series back."""
+    if not refused:
+        return [Finding("series", "ok", f"{exported} exported, none over --max-series")]
+    what = f"{refused} of {exported + refused} are over --max-series: counted, but no alert and no dashboard has them"
+    todo = "lower the limits of segments in the catalogue, add workers, or raise --max-series"
+    return [Finding("series", "warn", what, todo)]
+
+
 def _some(found: Sequence[str]) -> str:
     more = len(found) - SHOWN
     return ", ".join(found[:SHOWN]) + (f" and {more} more" if more > 0 else "")

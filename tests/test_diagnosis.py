@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from streams.diagnosis import Finding, Group, Sample, catalogue_in_use, clock, keys, lag, long, watermarks
+from streams.diagnosis import Finding, Group, Sample, catalogue_in_use, clock, keys, lag, long, series, watermarks
 from streams.diagnosis_topics import Expected, Topic, topics
 from tests.core import catalogue
 
@@ -142,6 +142,14 @@ def test_an_undeclared_moment_comes_with_the_one_that_was_meant() -> None:
     assert "brows (did you mean browse?)" in found.what
     none = catalogue(limit=("limit: 3, objective", "limit: 0, objective"))
     assert worst(catalogue_in_use(none, {"t": sample(moments={"pay", "browse", "x"})})) == [("moments", "fail")]
+
+
+def test_series_that_are_kept_back_are_a_warning_with_the_three_ways_out() -> None:
+    assert worst(series(7, 0)) == []
+    (found,) = series(5, 40)
+    assert (found.check, found.status) == ("series", "warn")
+    assert found.what.startswith("40 of 45 are over --max-series")
+    assert all(way in found.todo for way in ("limits of segments", "workers", "raise --max-series"))
 
 
 def test_a_watermark_behind_what_was_accepted_is_a_fault_once_everything_is_read() -> None:

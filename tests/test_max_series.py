@@ -1,9 +1,12 @@
 """`--max-series`, as `Viewer.view(limit)` keeps it: what is shown first, what is refused, what is counted all the
 same."""
 
+import logging
+
 import numpy as np
 import pytest
 
+from agents.metrics import Notice
 from streams import names
 from streams.view import Series, View, Viewer, views
 from tests.core import answer, touchpoint
@@ -72,3 +75,18 @@ def test_segments_of_one_partition_do_not_crowd_out_the_moments_of_the_next(limi
     assert len(shown) == min(limit, 2 * len(free.series))
     assert len(shown) + first.refused + second.refused == 2 * len(free.series)
     assert sum(segment == names.ALL for _, segment, _ in shown) == min(limit, 2 * wholes)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"), [([0, 0], []), ([0, 4, 7, 0, 9], ["4 series are over --max-series 3"]), ([2], ["2 series"])]
+)
+def test_the_first_scrape_that_lacks_some_says_so_in_the_log_and_no_other(
+    seen: list[int], said: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    notice = Notice(3)
+    with caplog.at_level(logging.WARNING, "molehill"):
+        for refused in seen:
+            notice.of(refused)
+    found = [r.getMessage() for r in caplog.records if r.name == "molehill"]
+    assert len(found) == len(said)
+    assert all(text.startswith(start) for text, start in zip(found, said, strict=True))

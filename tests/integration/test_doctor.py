@@ -79,6 +79,7 @@ def test_a_healthy_application_is_ok_in_every_check(kafka: KafkaServer, tmp_path
         assert code == 0
         assert "99 newest events: the key is the customer" in found["keys APP.t"]["what"]
         assert {"catalogue", "broker", "partitions", "worker", "watermarks", "clock", "moments"} <= found.keys()
+        assert found["series"]["what"].endswith(" exported, none over --max-series")
         topics = {f"topic APP.{x}" for x in ("t", "f", "dead", "tallies", "journal", "snapshots")}
         assert topics <= statuses(found, "ok")
         with KafkaAdminClient(bootstrap_servers=lab.brokers) as admin:

@@ -6,6 +6,7 @@ from tests.integration.kafka_server import KafkaServer
 from tests.integration.siege import Siege
 from tests.integration.siege_load import load
 from tests.integration.siege_truth import differences, expected
+from tests.integration.test_doctor import doctor
 
 LIMIT = 5
 REFUSED = "molehill_series_refused{}"
@@ -28,6 +29,11 @@ def test_series_over_the_limit_are_refused_visibly_and_counted_all_the_same(
         quick = limited.worker.quick("molehill_series", "molehill_series_refused")
         assert quick[SERIES] == LIMIT
         refused = quick[REFUSED]
+        assert refused > 0
+        assert limited.worker.said().count(f"series are over --max-series {LIMIT}: ") == 1  # after many scrapes
+        _, found = doctor(limited, "--worker", limited.worker.url)
+        assert found["series"]["status"] == "warn"
+        assert found["series"]["what"].startswith(f"{refused:.0f} of {LIMIT + refused:.0f} are over --max-series")
         assert not differences(*({k: v for k, v in some.items() if not k.startswith("cx_")} for some in (want, got)))
         limited.worker.kill()
         with Siege(kafka, tmp_path, "fewseries", declare=False) as free:  # the same application
