@@ -52,7 +52,7 @@ class WorkerProcess:
                 raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.said()[-3000:]}")
             return self.found()
 
-        wait_until(address, 30, "the worker's address")
+        wait_until(address, 90, "the worker's address")
 
     def launch(
         self,
@@ -91,7 +91,7 @@ class WorkerProcess:
         """Whether the process lives."""
         return self.process is not None and self.process.poll() is None
 
-    def ended(self, timeout: float = 30) -> int:
+    def ended(self, timeout: float = 60) -> int:
         """Waits for the process to end by itself; returns the exit code."""
         assert self.process is not None
         return self.process.wait(timeout)
@@ -163,7 +163,7 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, timeout: float = 20) -> int:
+    def stop(self, timeout: float = 60) -> int:
         """SIGTERM; returns the exit code."""
         assert self.process is not None
         if self.process.poll() is None:

@@ -11,7 +11,8 @@ MORTAL is `what:n`; the process ends with `DEAD` at the n-th time:
     commit      offsets are committed
     ingest      the ingest agent raises (once)
     health      the health agent raises (once)
-    dawdle      no death: each tallies record that is sent again while loading takes n tenths of a second
+    dawdle      no death: until a second load begins, each tallies record takes n tenths of a second; the log tells
+                of each load's begin and end
     blind       no death: the first n answers about topics say that there are none, as a young broker's do
     weigh       no death: at each SIGRTMIN a line of the log says what is alive: `weighed: BLOCKS BYTES`
 MORTAL_SET changes constants, `module.NAME=number`, comma-separated: rare things become frequent.
@@ -158,19 +159,21 @@ def _arm_agent(death: Death) -> None:
 
 def _arm_load(death: Death) -> None:
     load, send = agents.ingest.Ingest.load, Outbox.send
-    loading = [0]
+    begun = [0]
 
     async def slow_load(self: Any, assigned: Any, generation: int) -> Any:
-        loading[0] += 1
+        begun[0] += 1
+        mine = begun[0]
+        print("load", mine, "begins", flush=True)
         try:
             return await load(self, assigned, generation)
         finally:
-            loading[0] -= 1
+            print("load", mine, "ends", flush=True)
 
     async def slow_send(
         self: Any, topic: str, partition: int | None, key: bytes | None, value: bytes | None, *more: Any
     ) -> None:
-        if loading[0] and topic.endswith(".tallies"):
+        if begun[0] == 1 and topic.endswith(".tallies"):
             await asyncio.sleep(death.left / 10)
         await send(self, topic, partition, key, value, *more)
 

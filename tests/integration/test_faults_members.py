@@ -18,8 +18,11 @@ from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.siege import Siege
 from tests.integration.siege_load import load
 
-SESSION_S = 6.0  # agents.worker.SESSION_S
+LONG_SESSION_S = 30  # instead of agents.worker.SESSION_S: what comes beside the pause must not end the session
+PAUSE_S = 8.0
 WATCH_S, LOOKS = 5.0, 20
+
+pytestmark = pytest.mark.timeout(900)  # a guard against hanging: the waits add up to more than the usual one
 
 
 def moments(worker: WorkerProcess) -> set[str]:
@@ -47,18 +50,18 @@ def test_workers_that_join_and_leave_under_load_change_no_total(kafka: KafkaServ
         one.start()
         time.sleep(2)
         two.start()
-        wait_until(lambda: shared(one, two), 60, "two share")
+        wait_until(lambda: shared(one, two), 120, "two share")
         three.start()
-        wait_until(lambda: shared(one, two, three), 60, "three share")
+        wait_until(lambda: shared(one, two, three), 120, "three share")
         assert two.stop() == 0, two.said()
-        wait_until(lambda: shared(one, three), 60, "the stopped one's partitions taken over")
+        wait_until(lambda: shared(one, three), 120, "the stopped one's partitions taken over")
         three.kill()
-        wait_until(lambda: len(partitions(one)) == 8, 60, "the killed one's partitions taken over")
+        wait_until(lambda: len(partitions(one)) == 8, 120, "the killed one's partitions taken over")
         two.start()
         three.start()
-        wait_until(lambda: shared(one, two, three), 60, "three share again")
+        wait_until(lambda: shared(one, two, three), 120, "three share again")
         one.kill()
-        wait_until(lambda: shared(two, three), 60, "the first one's partitions taken over")
+        wait_until(lambda: shared(two, three), 120, "the first one's partitions taken over")
         feeder.end()
         siege.verify()
 
@@ -93,23 +96,21 @@ def test_a_rebalance_in_the_middle_of_loading_leaves_no_stale_partition(kafka: K
     """Loading awaits the tallies that it sends again; what the group decides meanwhile must win."""
     with Siege(kafka, tmp_path, "midload") as siege:
         one, two, three = siege.worker, siege.another("w2"), siege.another("w3")
-        siege.send(load(4_000, seed=24))
+        sent = siege.send(load(4_000, seed=24))
         one.start()
-        wait_until(lambda: len(partitions(one)) == 8, 60, "all partitions")
+        one.settled(sent)  # so that the journal has tallies to be sent again
         one.kill()
         siege.send(load(500, seed=25))
-        one.launch("dawdle:4")  # its loading takes some 10 s
-        wait_until(one.found, 30, "its pages")
-        wait_until(
-            lambda: "molehill_recovery_rows_total" in str(one.quick("molehill_recovery_rows_total")), 30, "rows"
-        )
-        time.sleep(2.5)
+        one.launch("dawdle:50")  # its loading takes two minutes, unless it has to load anew
+        wait_until(lambda: "load 1 begins" in one.said(), 90, "its loading")
         two.start()
-        time.sleep(4)
+        wait_until(lambda: "load 2 begins" in one.said(), 90, "the rebalance")
+        before, _, _ = one.said().partition("load 2 begins")
+        assert "load 1 ends" not in before, "the rebalance came after the loading, not into it"
         feeder = siege.feed(load(6_000, seed=26, begin=1740787200.0 + 3000), rate=1000)
-        wait_until(lambda: shared(one, two), 90, "two share")
+        wait_until(lambda: shared(one, two), 120, "two share")
         three.start()
-        wait_until(lambda: shared(one, two, three), 90, "three share")
+        wait_until(lambda: shared(one, two, three), 120, "three share")
         assert three.stop() == 0
         two.kill()
         feeder.end()
@@ -143,10 +144,10 @@ def test_a_worker_that_stood_still_past_its_session_serves_nothing_stale(
         feeder = siege.feed(load(40_000, seed=27), rate=1500)
         one.start()
         two.start()
-        wait_until(lambda: shared(one, two), 60, "two share")
+        wait_until(lambda: shared(one, two), 120, "two share")
         siege.workers.remove(one)
         one.signal(signal.SIGSTOP)
-        wait_until(lambda: len(partitions(two)) == 8, 60, "the other has everything")
+        wait_until(lambda: len(partitions(two)) == 8, 120, "the other has everything")
         stale: list[str] = []
 
         def scrape() -> None:
@@ -176,7 +177,7 @@ def test_a_worker_that_stood_still_past_its_session_serves_nothing_stale(
             two.start()
         else:
             watch(one, two)
-            wait_until(lambda: shared(one, two), 60, "both share again")
+            wait_until(lambda: shared(one, two), 120, "both share again")
         feeder.end()
         siege.verify()
         lines = [x for text in stale for x in text.splitlines() if x.startswith(("cx_events", "molehill_rec"))]
@@ -198,13 +199,14 @@ def test_a_worker_that_stood_still_for_less_than_its_session_goes_on(kafka: Kafk
     """A pause (a snapshot of the machine, a long collection) is no reason to end."""
     with Siege(kafka, tmp_path, "pause") as siege:
         feeder = siege.feed(load(10_000, seed=28), rate=1500)
-        siege.worker.start()
-        time.sleep(2)
+        siege.worker.launch(constants={"agents.worker.SESSION_S": LONG_SESSION_S})
+        wait_until(lambda: len(partitions(siege.worker)) == 8, 90, "all partitions")
         siege.worker.signal(signal.SIGSTOP)
-        time.sleep(SESSION_S - 3)
+        time.sleep(PAUSE_S)
         siege.worker.signal(signal.SIGCONT)
         feeder.end()
         siege.verify()
+        assert siege.worker.running
 
 
 def test_a_data_directory_used_by_two_workers_is_refused(kafka: KafkaServer, tmp_path: Path) -> None:

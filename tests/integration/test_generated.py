@@ -26,6 +26,8 @@ PAYMENT, CALLBACK, REFUND, CALL = "checkout-payment", "support-callback", "retur
 LETTER = "newsletter"  # nobody declared it
 PAGE_S = 15  # from `popped` to the pager
 
+pytestmark = pytest.mark.timeout(900)  # a guard against hanging: the waits add up to more than the usual one
+
 
 @pytest.fixture(scope="module")
 def world(
