@@ -11,11 +11,13 @@ from kafka import KafkaAdminClient, KafkaProducer
 
 from agents.broker import TopicSpec, ensure_topics
 from streams.journal import MAX_BYTES
+from streams.route import MAX_SEGMENT_VALUE
 from tests.integration.harness import WorkerProcess
-from tests.integration.kafka_server import KafkaServer
+from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import PARTITIONS, Record
+from tests.integration.mortal import DEAD
 from tests.integration.siege import Siege
-from tests.integration.siege_load import event_bytes, load
+from tests.integration.siege_load import CATALOGUE, event_bytes, load
 from tests.integration.siege_truth import truth_of
 
 CODECS = ("lz4", "zstd", "gzip", "snappy")
@@ -86,29 +88,55 @@ def test_events_of_aborted_transactions_do_not_count(kafka: KafkaServer, tmp_pat
         siege.verify()
 
 
+CAP = 512 * 1024  # bytes of one record of molehill's own; brokers take twice that unless told otherwise
+OWN = ("journal", "tallies", "snapshots", "candidates", "desk", "board")  # topics
+REGIONS = 100
+BIG = CATALOGUE.replace("region: {limit: 20}", f"region: {{limit: {REGIONS}}}")
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789é"
+
+
 def big_events(count: int) -> Iterator[Record]:
-    """Ids of 256 characters that do not compress, and many segments."""
+    """Ids of some 256 bytes, and segments with values as long as a label may be; neither compresses."""
     rng = random.Random(46)
+    regions = ["".join(rng.choices(LETTERS, k=MAX_SEGMENT_VALUE)) for _ in range(REGIONS)]
     for i in range(count):
-        ident = f"{i}-" + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789é", k=240))
-        data = {"moment": f"m{i % 40}", "segment": {"region": f"region-{i % 20}-" + "x" * 100}}
+        ident = f"{i}-" + "".join(rng.choices(LETTERS, k=240))
+        outcome = "failed" if i % 3 == 0 else "ok"  # the board names the segments that fail
+        data = {"moment": f"m{i % 40}", "outcome": outcome, "segment": {"region": regions[i // 40 % REGIONS]}}
         yield "touchpoints", b"one", event_bytes("cx.touchpoint", ident, 1740787200.0 + i / 100, "one", data), []
 
 
+def largest(siege: Siege, topic: str) -> int:
+    """Bytes of the largest record of one of molehill's own topics: its key, value and headers."""
+    return max(
+        len(r.key or b"") + len(r.value or b"") + sum(len(k) + len(v or b"") for k, v in r.headers)
+        for r in siege.read(f"{siege.app}.{topic}")
+    )
+
+
 @pytest.mark.slow
-def test_a_flush_of_several_records_near_the_limit_survives_death_between_them(
+def test_no_record_of_its_own_is_larger_than_512_kib_and_a_flush_of_several_survives_death_between_them(
     kafka: KafkaServer, tmp_path: Path
 ) -> None:
-    """One partition, ids of 256 characters: a flush's entry takes many records of 450 kB, the last completes it."""
-    with Siege(kafka, tmp_path, "big") as siege:
+    """One partition, ids of 256 bytes and 4,000 series with values of 128 characters: a flush takes many records of
+    the journal and several of the tallies, a snapshot several chunks. A changelog row near 1 MB would end a worker:
+    every record on every topic of molehill's own is well below it, though those that grow with all this are large."""
+    often = {"agents.health.SNAPSHOT_S": 1.0}
+    with Siege(kafka, tmp_path, "big", BIG) as siege:
         siege.send(big_events(40_000))
         for point in ("journal:2", "journal:5", "journal:12", "tallies:2"):
-            siege.worker.launch(point)
-            assert siege.worker.ended(60) == 77, siege.worker.said()
-        siege.worker.start()
+            siege.worker.launch(point, often)
+            assert siege.worker.ended(60) == DEAD, siege.worker.said()
+        siege.worker.launch("", often)
+        wait_until(siege.worker.found, 30, "its pages")
         siege.scrape()
         truth = siege.verify()
         assert len({moment for moment, *_ in truth.totals}) == 40  # more than the catalogue admits would be `other`
+        assert len({segment for _, segment, *_ in truth.totals}) == 1 + REGIONS
+        wait_until(lambda: siege.records_in(f"{siege.app}.board") > 0, 30, "a board")
+        sizes = {topic: largest(siege, topic) for topic in OWN if siege.records_in(f"{siege.app}.{topic}")}
+        assert max(sizes.values()) <= CAP, sizes
+        assert min(sizes[topic] for topic in ("journal", "tallies", "snapshots")) > CAP / 3, sizes
         values = [len(r.value or b"") for r in siege.read(f"{siege.app}.journal")]
         assert 0.98 * MAX_BYTES < max(values) <= MAX_BYTES  # ids alone fill a record up to what it may hold
         siege.worker.kill()
