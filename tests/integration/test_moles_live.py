@@ -24,6 +24,9 @@ SIX_WEEKS = 76_000  # flights, with the snow storm of 8 February
 Told = dict[str, dict[str, Any]]  # id of the CloudEvent → the event
 
 
+pytestmark = pytest.mark.timeout(900)  # a guard against hanging: the waits add up to more than the usual one
+
+
 @pytest.fixture(scope="module")
 def lines() -> list[bytes]:
     return truth.lines(real("flights-jan-apr.jsonl.gz"))[:SIX_WEEKS]
@@ -59,10 +62,11 @@ def clock(worker: WorkerProcess) -> int:
 def caught_up(worker: WorkerProcess, lines: list[bytes]) -> None:
     last = max(datetime.fromisoformat(orjson.loads(x)["time"]).timestamp() for x in lines[-2000:])
     wait_until(lambda: clock(worker) >= last // 10 * 10, 240, "the desk at the end of the file", every=1)
-    time.sleep(2)  # what is found at the very end is told a moment later
 
 
 def assert_same(lab: Lab, expected: Told) -> None:
+    """What is found at the very end is told a moment later."""
+    wait_until(lambda: told(lab).keys() >= expected.keys(), 90, "the last of them told", every=1)
     found = told(lab)
     assert sorted(found) == sorted(expected)
     assert found == expected
@@ -84,6 +88,8 @@ def test_a_worker_tells_of_the_moles_that_backtest_finds(
         for event in ("popped", "whacked", "repopped"):
             said = sum(v for labels, v in counted.items() if ("event", event) in labels)
             assert said == sum(i.endswith(f".{event}") for i in expected)
+        assert worker.stop() == 0, worker.said()
+        assert_same(lab, expected)  # and now nothing more can come
 
 
 def test_two_workers_of_whom_one_is_killed_again_and_again_tell_of_the_same_moles_once(
@@ -97,7 +103,7 @@ def test_two_workers_of_whom_one_is_killed_again_and_again_tell_of_the_same_mole
         lab.send(map(as_record, lines))
         for _ in range(3):
             for worker in (first, second):
-                wait_until(lambda w=worker: w.ready(), 60, "ready")  # type: ignore[misc]
+                wait_until(lambda w=worker: w.ready(), 120, "ready")  # type: ignore[misc]
             time.sleep(rng.uniform(0, 4))
             victim = rng.choice((first, second))
             victim.kill()
@@ -105,10 +111,16 @@ def test_two_workers_of_whom_one_is_killed_again_and_again_tell_of_the_same_mole
         caught_up(first, lines)
         caught_up(second, lines)
         assert_same(lab, expected)
-        both = [orjson.loads(w.text("/api/moles")) for w in (first, second)]
-        assert both[0] == both[1]
+
+        def answers() -> list[Any]:
+            return [orjson.loads(w.text("/api/moles")) for w in (first, second)]
+
+        wait_until(lambda: answers()[0] == answers()[1], 90, "both to answer the same")
 
         def exported() -> list[int]:
             return [len(w.samples("cx_moles_total").get("cx_moles_total", {})) for w in (first, second)]
 
-        wait_until(lambda: sorted(exported()) == [0, max(exported())], 30, "one of them to export the moles")
+        wait_until(lambda: sorted(exported()) == [0, max(exported())], 90, "one of them to export the moles")
+        for worker in (first, second):
+            assert worker.stop() == 0, worker.said()
+        assert_same(lab, expected)  # and now nothing more can come
