@@ -150,13 +150,16 @@ def test_an_exception_inside_an_agent_ends_the_worker_and_nothing_is_lost(
 
 @pytest.mark.slow
 def test_a_clean_stop_leaves_no_lag_behind(kafka: KafkaServer, tmp_path: Path) -> None:
-    """SIGTERM right after the last record: what was counted is flushed and committed."""
+    """SIGTERM right after the last record, and before any commit: the stop itself commits what was counted."""
     with Siege(kafka, tmp_path, "clean") as siege:
-        siege.send(load(4_000, seed=8))
-        siege.worker.start()
-        wait_until(lambda: received(siege.worker) > 0, 60, "the first counts", every=0.02)
+        sent = siege.send(load(4_000, seed=8))
+        siege.worker.launch("", {"agents.app.FRONTIER_S": NEVER})  # commits come after frontiers
+        wait_until(lambda: received(siege.worker) == sent, 60, "all records counted", every=0.02)
+        assert set(siege.committed().values()) == {None}
         siege.worker.signal(signal.SIGTERM)
         assert siege.worker.ended() == 0, siege.worker.said()
+        assert None not in siege.committed().values()
+        assert siege.behind() == {}
         siege.worker.start()
         siege.scrape()
         siege.verify()
