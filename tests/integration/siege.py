@@ -2,26 +2,40 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams import names
+from tests.expected import WINDOWS
 from tests.integration.harness import WorkerProcess
 from tests.integration.kafka_server import KafkaServer, wait_until
 from tests.integration.lab import PARTITIONS, Lab, Record
 from tests.integration.siege_load import CATALOGUE
-from tests.integration.siege_truth import Truth, Where, differences, expected, truth_of
+from tests.integration.siege_truth import (
+    COUNTERS,
+    Truth,
+    Where,
+    differences,
+    expected,
+    named,
+    truth_of,
+    unbalanced,
+    unequal,
+    wrong_windows,
+)
 
-MONOTONE = ("cx_events_total", "molehill_received_total", "molehill_late_events_total")
-LAGS = ("molehill_lag_events", "molehill_tallies_lag_records")  # never negative
+LAG, TALLIES_LAG, CLOCK = "molehill_lag_events", "molehill_tallies_lag_records", "molehill_clock_timestamp_seconds{}"
+LAGS = (LAG, TALLIES_LAG)  # never negative
+# Of partitions, but a worker's own account of what it did with them: another one that has them now has its own.
+ACCOUNTS = ("molehill_recovery_remaining_records", "molehill_skipped_offsets_total")
 
 
 class Scraper(threading.Thread):
-    """Polls counters and lags of all workers; notes each counter that went back, wherever it was seen before, and
-    each lag below 0."""
+    """Polls counters and lags of all workers; notes each counter that went back, wherever it was seen before, each
+    lag below 0, and each source of which not everything received is accounted for."""
 
     def __init__(self, workers: list[WorkerProcess]) -> None:
         super().__init__(daemon=True)
@@ -41,7 +55,9 @@ class Scraper(threading.Thread):
             self.failed.append(e)
 
     def _look(self, worker: WorkerProcess) -> None:
-        for sample, value in worker.quick(*MONOTONE, *LAGS).items():
+        found = worker.quick(*COUNTERS, *LAGS)
+        self.wrong += unbalanced(found)
+        for sample, value in found.items():
             if sample.startswith(LAGS):
                 self.lags += 1
                 if value < 0:
@@ -53,13 +69,13 @@ class Scraper(threading.Thread):
             self.highest[sample] = max((before, where), (value, worker.home.name))
 
     def end(self) -> None:
-        """Stops, and fails where a counter went back, a lag was negative, or the scraper itself did not last."""
+        """Stops, and fails where something was wrong, or the scraper itself did not last."""
         self._ended.set()
         self.join(30)
         assert not self.is_alive(), "the scraper does not end"
         if self.failed:
             raise self.failed[0]
-        assert not self.wrong, f"{len(self.wrong)} samples went back or below 0: {self.wrong[:6]}"
+        assert not self.wrong, f"{len(self.wrong)} samples were wrong: {self.wrong[:6]}"
         assert self.highest, "the scraper never saw a counter"
         assert self.lags, "the scraper never saw a lag"
 
@@ -137,18 +153,36 @@ class Siege(Lab):
         """Every committed record of both source topics."""
         return [r for kind in ("touchpoints", "feedback") for r in self.read(self.topics[kind])]
 
-    def merged(self) -> dict[str, float]:
-        """All samples of all live workers that matter here; fails where two export the same."""
+    def look(self, *some: str) -> tuple[dict[str, float], set[float]]:
+        """All samples (or those of some names) that one worker alone may export, and the clocks; raises Twice.
+
+        One worker alone exports what is customers' experience, and what is a partition's but for ACCOUNTS.
+        """
         out: dict[str, tuple[float, str]] = {}
+        clocks: set[float] = set()
         for worker in self.workers:
-            for sample, value in worker.quick(
-                "cx_events_total", "molehill_received_total", "molehill_accepted_total", "molehill_duplicates_total",
-                "molehill_rejected_total", "molehill_late_events_total", "molehill_lag_events", timeout=30,
-            ).items():  # fmt: skip
+            for sample, value in worker.quick(*some, timeout=30).items():
+                if sample == CLOCK:
+                    clocks.add(value)
+                if sample.startswith(ACCOUNTS) or not (sample.startswith("cx_") or 'partition="' in sample):
+                    continue
                 if sample in out:
                     raise Twice(f"{sample} on {out[sample][1]} and {worker.home.name}")
                 out[sample] = value, worker.home.name
-        return {k: v for k, (v, _) in out.items()}
+        return {k: v for k, (v, _) in out.items()}, clocks
+
+    def wrong(self, truth: Truth, windows: Collection[str]) -> list[str]:
+        """What is not as it should be, in one look at all workers; without `windows` only at counters and lags."""
+        try:
+            got, clocks = self.look(*(() if windows else (*COUNTERS, *LAGS)))
+        except Twice as e:
+            return [str(e)]
+        lags = {k: v for k, v in got.items() if k.startswith(TALLIES_LAG)}
+        out = differences(expected(truth), named(got, *COUNTERS, LAG)) + unbalanced(got)
+        out += unequal(dict.fromkeys(lags, 0.0), lags)
+        if len(lags) != PARTITIONS:
+            out.append(f"{len(lags)} lags of tallies")
+        return out or wrong_windows(truth, got, clocks, windows)
 
     def truth(self, now: float | None = None) -> Truth:
         """What is to come out of what Kafka holds; `now` bounds event time where the broker does not stamp."""
@@ -161,7 +195,7 @@ class Siege(Lab):
 
         def done() -> dict[str, float] | None:
             nonlocal last
-            before, last = last, self.merged()
+            before, last = last, self.look(*COUNTERS, LAG)[0]
             pipeline = {k: v for k, v in last.items() if k.startswith("molehill")}
             ready = all(w.ready() for w in self.workers if w.running)
             return last if before == last and ready and not differences(want, pipeline) else None
@@ -169,19 +203,15 @@ class Siege(Lab):
         return wait_until(done, timeout, "all records counted", every=1.5) or {}
 
     def verify(
-        self, timeout: float = 90, tend: Callable[[], None] = lambda: None, truth: Truth | None = None
-    ) -> Truth:
+        self, timeout: float = 90, tend: Callable[[], None] = lambda: None, truth: Truth | None = None,
+        windows: Collection[str] = WINDOWS,
+    ) -> Truth:  # fmt: skip
         """All checks of a cell; `tend` is called again and again meanwhile (a supervisor's work)."""
         truth = truth or self.truth()
-        want = expected(truth)
         deadline = time.monotonic() + timeout
         while True:
             tend()
-            try:
-                got = self.merged()
-                wrong = differences(want, got)
-            except Twice as e:
-                wrong = [str(e)]
+            wrong = self.wrong(truth, windows)
             if not wrong and all(w.ready() for w in self.workers if w.running):
                 break
             if time.monotonic() > deadline:
@@ -192,11 +222,8 @@ class Siege(Lab):
                 )
             time.sleep(0.3)
         time.sleep(1.5)  # and it stays so
-        wrong = differences(want, self.merged())
+        wrong = differences(expected(truth), self.look(*COUNTERS, LAG)[0])
         assert not wrong, f"settled, then changed: {wrong[:8]}"
-        assert sum(truth.received.values()) == sum(
-            sum(c.values()) for c in (truth.accepted, truth.duplicates, truth.rejected)
-        )
         if self.scraper.ident is not None:
             self.scraper.end()
         deadline = time.monotonic() + 10
