@@ -84,15 +84,16 @@ def add(case: Case, n: int, bad: int, expected: float) -> None:
 def follow(group: Group, s: Series, case: Case, n: int, bad: int) -> None:
     """Counts what an open case costs now, and the evidence that it is over: its own bad share against p₀."""
     if group.counted:
-        more, mean = surge.ease(group, s, case.share, case.followed, s.last, bad)
-        case.followed = s.last
+        until = max(case.followed, s.weighed, s.last)  # where times are dates, all of the day came in its first hour
+        more, mean = surge.ease(group, s, case.share, case.followed, until, bad)
+        case.followed = until
         add(case, n, bad, mean)
         case.recovery = max(0.0, case.recovery + more)
         return
     add(case, n, bad, n * s.p)
     p0 = s.odds / (1 + s.odds)
     twice = 2 * s.odds / (1 + 2 * s.odds)
-    p1 = max(min(max(case.share, twice), 0.99), (1 + p0) / 2)
+    p1 = min(max(case.share, twice), max(0.99, (1 + p0) / 2))
     case.recovery += (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
     case.recovery = max(0.0, case.recovery)
 

@@ -173,7 +173,7 @@ class Judge:
         name = mole_id(self.moment, s.signal, kind, at)
         case = Case(name, s.segment, s.signal, kind, s.starts[k], at, at, at, s.bads[k], s.seen[k], s.expects[k])
         case.share = cases.share(group, case)
-        case.followed = s.last
+        case.followed = max(s.weighed, s.last) if group.counted else s.last
         case.sure, case.since = (case.bad, case.total, case.expected), case.first_harm
         self.state.cases[name] = case
         self._adopt(case, s, case.first_harm)

@@ -57,13 +57,13 @@ def explain(
     if kind == "silence":
         came = "nothing came" if cause == "stopped" else f"only {total:,} came"
         return f"{where}: {came} {since}, where about {expected:,.0f} {signal} events were expected{end}"
+    named = [c for c in contributors if c.segment != segment][:NAMED]
     if signal == "complaint" and bad == total:
-        more = f", most of it in {' and '.join(map(_more, contributors[:NAMED]))}" if contributors else ""
+        more = f", most of it in {' and '.join(map(_more, named))}" if named else ""
         return (
             f"{where}: customers complained {bad:,} times {since}, where {expected:,.0f} would be ordinary{more}{end}"
         )
     share = bad / total if total else 0.0
-    named = [c for c in contributors if c.segment != segment][:NAMED]
     who = f", {_in(segment, named, (bad - expected) / 2)}" if named else ""
     usual = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
     burns = f"the error budget burns {burn_rate:.1f} times as fast as allowed"

@@ -46,7 +46,7 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
         group.weeks, group.volumes = [x * fade for x in group.weeks], [x * fade for x in group.volumes]
         for name in ("hours", "change_n", "change_d"):
             past[name] *= fade
-    apart = (s.silent or (group.counted and s.case != "") for s in group.series.values())
+    apart = (s.silent or (group.counted and (s.case != "" or _suspected(s))) for s in group.series.values())
     heard = ~np.fromiter(apart, np.bool_, len(past))
     if group.age > WEEK_HOURS // HOURS:
         e = past["rate"] @ np.array([group.pattern[h] for h in week_hours])
@@ -74,6 +74,11 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats) -> None:
     for s, grows in zip(group.series.values(), growth.tolist(), strict=True):
         s.growth = grows
     limits(group)
+
+
+def _suspected(s: Series) -> bool:
+    """Whether complaints are half way to an alarm: what comes meanwhile does not teach that it is ordinary."""
+    return s.active and any(score >= limit / 2 for score, limit in zip(s.scores, s.limits, strict=True))
 
 
 def _profile(group: Group) -> None:

@@ -57,7 +57,7 @@ def weigh(group: Group, s: Series) -> bool:
     fade = math.exp(min(s.weighed - start, 0) / MEMORY_S) if s.active else 0.0
     busy, limit = busiest(group, s), silence.limit(group, s)
     s.limits = [limit + ln for ln in _LN]
-    s.weighed, s.paid = start + (HOUR_S if now else 0), s.total
+    s.weighed, s.paid = max(s.weighed if s.active else 0, start + (HOUR_S if now else 0)), s.total
     s.active = alarm = False
     for k, r in enumerate(RATIOS):
         old = s.scores[k] * fade - (r - 1) * busy * since
@@ -95,13 +95,13 @@ def blame(group: Group, since: int, at: int, most: float) -> tuple[Contributor, 
         if name == names.ALL or s.alone:
             continue
         _, n = s.since(since)
-        mean = expected(group, s, since, at)
+        mean = expected(group, s, since, max(at, s.weighed))
         e = max(mean * busiest(group, s), 0.1)
         if n >= MIN_BAD and n - Z * math.sqrt(n) > e:
             found.append((n * math.log(n / e) - (n - e), Contributor(name, n, n, round(n - mean, 1))))
     found.sort(key=lambda x: (-x[0], x[1].segment))
     _, n = group.all.since(since)
-    left, out = most * (n - expected(group, group.all, since, at)), []
+    left, out = most * (n - expected(group, group.all, since, max(at, group.all.weighed))), []
     for _, c in found:
         if left <= 0:
             break

@@ -40,6 +40,12 @@ def test_figures_of_a_long_mole_are_told_while_they_grow() -> None:
     assert all(b.bad < 1.3 * a.bad + 20 for a, b in pairwise(told)), "nobody reads figures that are long past"
 
 
+def test_a_mole_of_a_few_in_a_hundred_is_up_for_as_long_as_they_fail() -> None:
+    """Eight good events in a row say little against a share of two per cent."""
+    life = run(shop(12, harm=(7 * DAY, 12 * DAY, "all", 0.02)))
+    assert [f.event for f in life if f.event in ("up", "over")] == ["up"]
+
+
 def also(steps: Steps, begin: int, end: int, segment: str) -> Steps:
     """The same with every event of a segment bad between two times (s after T)."""
     out: Steps = []

@@ -105,6 +105,18 @@ def test_a_surge_of_one_product_is_told_within_the_day_by_its_name_and_is_over_w
     assert (mole.contributors[0].bad, mole.contributors[0].total) == (mole.bad, mole.total)
 
 
+def test_a_surge_of_dates_is_not_over_on_a_saturday_when_few_complain_anyway() -> None:
+    """All of a day comes in its first step: it is held against that day, not against the one before."""
+    found, _ = moles(lines(7, surge=(38, 50, "loan", 3.0), dates=True))
+    assert [(m.segment, m.whacked) for m in found] == [("product=loan", None)]
+    assert "most of it in" not in found[0].explain, "of its own segment"
+
+
+def test_a_surge_of_a_few_does_not_teach_that_it_is_ordinary_before_it_is_told() -> None:
+    found = [moles(lines(seed, 55, 100, surge=(40, 52, "other", 5.0), dates=True))[0] for seed in range(4)]
+    assert [some[0].segment for some in found if some] == ["product=other"] * 4
+
+
 def test_a_surge_of_everything_is_told_as_such_with_how_many_would_be_ordinary() -> None:
     some = lines(4, surge=(40, 42, "all", 3.0))
     (mole,), _ = moles(some)
