@@ -12,6 +12,7 @@ from agents import settings
 from agents.files import read_catalogue, read_lines, size_of
 from agents.progress import progress_bar
 from streams.backtest import BATCH, Backtest
+from streams.days import MUCH
 from streams.errors import SettingsError
 from streams.moles import Mole, Transition, moment_of
 from streams.stock import Verdict, against
@@ -79,7 +80,8 @@ def _summary(run: Backtest, moles: list[Mole], notified: int) -> None:
         found = [int((m.popped - m.first_harm).total_seconds()) for m in moles]
         _say(f"found {_hours(found)} after the first harm (median)")
     for moment, left in sorted(run.desk.unspent().items()):
-        _say(f"{moment}: {left:.0%} of a whole period's budget left, more care than it needs (it is tolerable)")
+        if left >= MUCH:
+            _say(f"{moment}: {left:.0%} of a whole period's budget left, more care than it needs (it is tolerable)")
     if run.stock is None:
         return
     episodes = run.stock_episodes()

@@ -42,6 +42,10 @@ def related(catalogue: Catalogue, state: Desked, one: str, other: str) -> bool:
     )
 
 
+MUCH: Final = 0.5
+"""Half of a period's budget left is more care than a tolerable moment needs (the board's facts.js has it too)."""
+
+
 def unspent(catalogue: Catalogue, state: Desked) -> dict[str, float]:
     """Overinvestment: tolerable moments, and what share of a whole period's budget they left (0 to 1)."""
     out = {}
