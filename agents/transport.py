@@ -247,6 +247,7 @@ class BatchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.delivered, self.expected, self.excused, self.committed, self.skipped = {}, {}, {}, {}, {}
+        self.opened = asyncio.Event()
 
     def _new_consumer_thread(self) -> Any:
         """Ours, as the driver makes its own: no defect, but the class has no other place. (No thread found.)"""
@@ -292,8 +293,19 @@ class BatchConsumer(driver.Consumer):
         self.expected[tp] = offset
         self.delivered.pop(tp, None)
 
+    def resume_flow(self) -> None:
+        """As upstream; once every partition is where it is to be read from, what is read is handed out.
+
+        After a recovery upstream resumes partitions, seeks them one by one, and then empties all queues: what was
+        handed out of the first while the others were sought was lost, and counts went on after it. (No thread found.)
+        """
+        super().resume_flow()
+        if all(tp in self.expected for tp in self.assignment() if not self._is_changelog_tp(tp)):
+            self.opened.set()
+
     def forget(self) -> None:
         """At a rebalance: no partition is positioned any more."""
+        self.opened.clear()
         cast(BatchThread, self._thread).hold(MOVING_FETCH_MS)
         self.expected.clear()
         self.committed.clear()
@@ -351,6 +363,10 @@ class BatchConsumer(driver.Consumer):
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             changelog = self._is_changelog_tp(tp)
+            if tp in self.expected and not (changelog or self.opened.is_set()):
+                await self.wait_first(self.opened.wait(), self.suspend_flow.wait())
+                if self.should_stop or self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
+                    return
             if await self._in_order(tp, batch) and (batch or changelog):
                 offset = batch.end - 1 if changelog else batch[-1].offset
                 at, kind = (batch[-1].timestamp / 1000.0, batch[-1].timestamp_type) if batch else (0.0, 0)

@@ -71,6 +71,8 @@ SOURCES: dict[Any, str] = {
     Consumer.on_partitions_assigned: "29ce96596f05a18c",
     Consumer.on_partitions_revoked: "d04b7ae72c6fc206",
     Consumer.seek: "b86a9fe05f956b30",
+    Consumer.resume_flow: "db59630f25b5819b",
+    FlowControlEvent.resume: "4dcdc1253fd0dcb4",
     ThreadDelegateConsumer._seek: "4f95c631420410a5",
     Thread.seek: "1498560d05f02582",
     Fetcher.seek_to: "f0ba6aba6c22ef83",

@@ -52,6 +52,7 @@ def handed_out(
         consumer = await a_consumer(app)
         consumer._active_partitions = {TP("t", 0), TP("log", 0)}
         consumer.expected = {TP(t, 0): o for t, o in expected.items()}
+        consumer.opened.set()
         out = []
         for topic, batch in fetches:
             consumer.fetches.append({TP(topic, 0): batch})
@@ -60,6 +61,37 @@ def handed_out(
         return out, [(tp.topic, o) for tp, o in consumer.seeks]
 
     return asyncio.run(run())
+
+
+def test_nothing_is_handed_out_before_every_partition_is_where_it_is_to_be_read_from() -> None:
+    """Faust empties its queues after the last seek (FlowControlEvent.resume): what lay there would be lost."""
+
+    async def run() -> list[int]:
+        app = an_app()
+        consumer = await a_consumer(app)
+        tps = {TP("t", 0), TP("t", 1)}
+        cast(Any, consumer).assignment = lambda: tps
+        consumer._active_partitions = tps
+        consumer.resume_flow()  # as recovery does, before anything is sought
+        consumer.expected[TP("t", 0)] = 5
+        consumer.fetches.append({TP("t", 0): a_batch(5, 9)})
+        seen: list[int] = []
+
+        async def read() -> None:
+            async for _, message in consumer.getmany(timeout=1.0):
+                seen.append(message.offset)
+
+        reading = asyncio.ensure_future(read())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert seen == []
+        consumer.expected[TP("t", 1)] = 0
+        app.flow_control.resume()
+        consumer.resume_flow()
+        await reading
+        return seen
+
+    assert asyncio.run(run()) == [8]
 
 
 def test_a_batch_that_does_not_begin_where_the_last_one_ended_is_fetched_anew() -> None:

@@ -13,6 +13,7 @@ MORTAL is `what:n`; the process ends with `DEAD` at the n-th time:
     health      the health agent raises (once)
     dawdle      no death: until a second load begins, each tallies record takes n tenths of a second; the log tells
                 of each load's begin and end
+    seeks       no death: seeking a partition takes n tenths of a second more, and taking the first batch five seconds
     blind       no death: the first n answers about topics say that there are none, as a young broker's do
     weigh       no death: at each SIGRTMIN a line of the log says what is alive: `weighed: BLOCKS BYTES`
 MORTAL_SET changes constants, `module.NAME=number`, comma-separated: rare things become frequent.
@@ -90,6 +91,8 @@ def arm(death: Death) -> None:
         _arm_agent(death)
     elif death.what == "dawdle":
         _arm_load(death)
+    elif death.what == "seeks":
+        _arm_seeks(death)
     elif death.what == "blind":
         _arm_metadata(death)
     elif death.what == "weigh":
@@ -179,6 +182,22 @@ def _arm_load(death: Death) -> None:
 
     replace(agents.ingest.Ingest, "load", slow_load)
     replace(Outbox, "send", slow_send)
+
+
+def _arm_seeks(death: Death) -> None:
+    restart, take = BatchConsumer._restart, agents.ingest.Ingest.take
+    pauses = [5.0]
+
+    async def slow_restart(self: Any, tp: Any, offset: int) -> None:
+        await restart(self, tp, offset)
+        await asyncio.sleep(death.left / 10)
+
+    async def slow_take(self: Any, event: Any) -> None:
+        await asyncio.sleep(pauses.pop() if pauses else 0)
+        await take(self, event)
+
+    replace(BatchConsumer, "_restart", slow_restart)
+    replace(agents.ingest.Ingest, "take", slow_take)
 
 
 def _arm_metadata(death: Death) -> None:

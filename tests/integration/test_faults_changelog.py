@@ -65,7 +65,7 @@ def test_state_recovered_from_changelogs_that_the_log_cleaner_works_on_is_exact(
             siege.verify()
             for topic in changelogs:
                 written = siege.records_in(topic)
-                wait_until(partial(compacted, siege, topic, written), 60, f"{topic} compacted", every=1.0)
+                wait_until(partial(compacted, siege, topic, written), 180, f"{topic} compacted", every=1.0)
             siege.worker.kill()
             siege.worker.start()
             siege.verify()

@@ -110,6 +110,19 @@ def test_a_first_flush_cut_short_by_death_is_made_good(kafka: KafkaServer, tmp_p
         siege.verify()
 
 
+def test_what_is_read_while_partitions_are_still_being_sought_is_not_lost(kafka: KafkaServer, tmp_path: Path) -> None:
+    """Faust empties its queues when the last one is: what had been handed out of the first was skipped."""
+    with Siege(kafka, tmp_path, "seeks") as siege:
+        sent = siege.send(load(3_000, seed=9))
+        siege.worker.start()  # so that there is a changelog: while it is read the fetcher runs
+        siege.worker.settled(sent)
+        siege.worker.kill()
+        siege.send(load(3_000, seed=10))
+        siege.worker.launch("seeks:3")
+        wait_until(siege.worker.ready, 60, "it serves")
+        siege.verify()
+
+
 @pytest.mark.slow
 def test_snapshots_and_journals_that_turn_over_often_survive_kills(kafka: KafkaServer, tmp_path: Path) -> None:
     """Snapshots in many chunks each second, journal entries freed all the time, kill -9 in the middle."""
