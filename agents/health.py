@@ -98,10 +98,12 @@ class HealthStage:
     async def take(self, event: Any) -> None:
         """Folds one fetched batch in; waits where judging is far behind the clock.
 
-        Not for what is ahead of the clock: it moves by what comes later in this log.
+        Not for what is ahead of the clock: it moves by what comes later in this log. Raises StateError where
+        something was handed out before it that never came.
         """
         owned = self.owned.get(event.message.partition)
         if owned is not None:
+            event.value.continues(event.message.tp, owned.health.offset)
             turn = owned.read_bytes + SLICE_BYTES
             for record in event.value:
                 appended = record.timestamp * 1000 if record.timestamp_type == LOG_APPEND_TIME else None

@@ -100,12 +100,16 @@ class Ingest:
         return {tp: s.tally.offset + 1 for tp, s in self.sources.items()}
 
     async def take(self, event: Any) -> None:
-        """Counts one fetched batch. The event waits for its ack without the records."""
+        """Counts one fetched batch. The event waits for its ack without the records.
+
+        Raises StateError where something was handed out before it that never came.
+        """
         message = event.message
         records, event.value, message.value = event.value, None, None
         source = self.sources.get(message.tp)
         if source is None:
             return  # revoked meanwhile: its next owner reads it
+        records.continues(message.tp, source.tally.offset)
         for begin in range(0, len(records), SLICE):
             some = records[begin : begin + SLICE]
             for record, why in source.tally.run(some, time.time_ns() // 1000):

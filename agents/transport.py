@@ -21,6 +21,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from streams.errors import StateError
+
 log = logging.getLogger("molehill")
 
 SMALL_FETCH = 2000  # records
@@ -51,10 +53,20 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 
 class Batch(list[Any]):
-    """The records that a fetch brought of one partition, asked for from `start` on; the next one is from `end` on."""
+    """The records that a fetch brought of one partition, asked for from `start` on; the next one is from `end` on.
+    `follows`: the offset that was handed out, or sought behind, before it."""
 
     start = 0
     end = 0
+    follows = -1
+
+    def continues(self, tp: TP, taken: int) -> None:
+        """Raises StateError where something after `taken` was handed out before this, and never came."""
+        if self.follows > taken:
+            raise StateError(
+                f"{tp.topic}/{tp.partition}: records up to offset {self.follows} were handed out, those "
+                f"after {taken} were not taken: begin again from what is stored"
+            )
 
 
 class BatchCoordinator(GroupCoordinator):
@@ -237,7 +249,7 @@ class BatchConsumer(driver.Consumer):
     """Delivers batches. `positions` says from which offset each assigned partition is to be read."""
 
     positions: Callable[[set[TP]], Mapping[TP, int]] = staticmethod(lambda assigned: {})
-    delivered: dict[TP, int]  # the last offset of each partition that was handed out
+    delivered: dict[TP, int]  # the last offset of each partition that was handed out, or sought behind
     expected: dict[TP, int]  # where the next batch of each must begin; a partition that lacks is not positioned yet
     heard: float = 0.0  # when we last asked, by time.monotonic(), and were told that we are of the group
     committed: dict[TP, int]  # next offsets, as the coordinator has them
@@ -262,6 +274,7 @@ class BatchConsumer(driver.Consumer):
         await super().perform_seek()
         for tp, offset in self.positions(self.assignment()).items():
             await self._restart(tp, offset)
+            self.delivered[tp] = offset - 1
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """As upstream, which recovery seeks its changelogs by: they too are to begin where they were asked to.
@@ -291,7 +304,6 @@ class BatchConsumer(driver.Consumer):
     async def _restart(self, tp: TP, offset: int) -> None:
         await self.seek(tp, offset)
         self.expected[tp] = offset
-        self.delivered.pop(tp, None)
 
     def resume_flow(self) -> None:
         """As upstream; once every partition is where it is to be read from, what is read is handed out.
@@ -339,6 +351,11 @@ class BatchConsumer(driver.Consumer):
         self.expected[tp] = batch.end
         return True
 
+    def _overtaken(self, generation: int) -> bool:
+        """Whether what was fetched for this generation of the group is to be fetched anew, or by somebody else."""
+        moved: bool = self.app.consumer_generation_id != generation
+        return moved or self.should_stop or self.suspend_flow.is_set()
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
         """One message for each partition that a fetch brought records of; see `BatchThread._fetch_records`.
 
@@ -357,7 +374,7 @@ class BatchConsumer(driver.Consumer):
                 self.log.warning("seek while the flow is stopped: %r", e)
             return
         for tp, batch in cast(Mapping[Any, Batch], records).items():
-            if self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
+            if self._overtaken(generation):
                 return
             tp = TP(tp.topic, tp.partition)
             if not (active is None or tp in active or tp in self._buffered_partitions):
@@ -365,12 +382,13 @@ class BatchConsumer(driver.Consumer):
             changelog = self._is_changelog_tp(tp)
             if tp in self.expected and not (changelog or self.opened.is_set()):
                 await self.wait_first(self.opened.wait(), self.suspend_flow.wait())
-                if self.should_stop or self.suspend_flow.is_set() or self.app.consumer_generation_id != generation:
+                if self._overtaken(generation):
                     return
             if await self._in_order(tp, batch) and (batch or changelog):
                 offset = batch.end - 1 if changelog else batch[-1].offset
                 at, kind = (batch[-1].timestamp / 1000.0, batch[-1].timestamp_type) if batch else (0.0, 0)
                 self._read_offset[tp] = offset - 1  # a batch is not a gap (see _new_offset)
+                batch.follows = self.delivered.get(tp, -1)
                 self.delivered[tp] = offset
                 yield tp, ConsumerMessage(
                     tp.topic, tp.partition, offset, at, kind,

@@ -11,6 +11,7 @@ from faust.types import TP
 import agents.health
 from agents.health import HealthStage
 from agents.settings import Settings
+from agents.transport import Batch
 from streams.moles import Finding
 from tests.core import Record, records, routes, touchpoint
 from tests.pipeline import SOURCES, Pipeline
@@ -55,7 +56,8 @@ class Message:
     def __init__(self, offset: int, *values: bytes) -> None:
         self.message = self
         self.partition = 0
-        self.value: Any = [Record(offset + i, value) for i, value in enumerate(values)]
+        self.tp = TP(SETTINGS.tallies, 0)
+        self.value: Any = Batch(Record(offset + i, value) for i, value in enumerate(values))
         self.acked = False
 
     def ack(self) -> None:

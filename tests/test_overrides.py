@@ -119,7 +119,10 @@ SOURCES: dict[Any, str] = {
     App._on_partitions_assigned: "de932b7927db85b3",
 }
 
-OWN = {"forget", "settle", "hold", "commit_state", "progress", "_restart", "_in_order", "take", "committed", "cut"}
+OWN = {
+    "forget", "settle", "hold", "commit_state", "progress", "_restart", "_in_order", "take", "committed", "cut",
+    "continues", "_overtaken",
+}  # fmt: skip
 """Methods that upstream has none of."""
 
 

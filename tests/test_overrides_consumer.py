@@ -21,6 +21,7 @@ from agents.transport import (
     BatchSchema,
     BatchThread,
 )
+from streams.errors import StateError
 from tests.unconnected import a_consumer, an_app
 
 Thread = driver.AIOKafkaConsumerThread
@@ -42,7 +43,7 @@ def a_batch(start: int, end: int, records: range | None = None) -> Batch:
 
 
 def handed_out(
-    fetches: list[tuple[str, Batch]], expected: dict[str, int]
+    fetches: list[tuple[str, Batch]], expected: dict[str, int], delivered: dict[str, int] | None = None
 ) -> tuple[list[tuple[str, int, int]], list[tuple[str, int]]]:
     """(topic, offset of the message, records) of what a consumer hands out, and the (topic, offset) of its seeks."""
 
@@ -52,6 +53,7 @@ def handed_out(
         consumer = await a_consumer(app)
         consumer._active_partitions = {TP("t", 0), TP("log", 0)}
         consumer.expected = {TP(t, 0): o for t, o in expected.items()}
+        consumer.delivered = {TP(t, 0): o for t, o in (delivered or {}).items()}
         consumer.opened.set()
         out = []
         for topic, batch in fetches:
@@ -104,6 +106,26 @@ def test_where_a_seek_does_not_help_what_lay_before_is_gone() -> None:
     got, seeks = handed_out([("t", a_batch(7, 9)), ("t", a_batch(7, 9))], {"t": 5})
     assert got == [("t", 8, 2)]
     assert seeks == [("t", 5)]
+
+
+def test_a_batch_knows_what_was_handed_out_before_it() -> None:
+    """Markers, and what was deleted, are handed to nobody: only records count."""
+    markers, deleted = a_batch(9, 12, range(0)), a_batch(15, 17)
+    batches = [a_batch(5, 9), markers, a_batch(12, 13), deleted, deleted]
+    got, _ = handed_out([("t", batch) for batch in batches], {"t": 5}, {"t": 4})
+    assert got == [("t", 8, 4), ("t", 12, 1), ("t", 16, 2)]
+    assert [b.follows for b in (batches[0], batches[2], deleted)] == [4, 8, 12]
+
+
+def test_a_batch_is_refused_where_the_one_before_it_never_came() -> None:
+    batch = a_batch(9, 12)
+    batch.follows = 8
+    for taken in (8, 9, 20):  # what was taken already is skipped
+        batch.continues(TP("t", 0), taken)
+    with pytest.raises(
+        StateError, match=r"^t/0: records up to offset 8 were handed out, those after 7 were not taken"
+    ):
+        batch.continues(TP("t", 0), 7)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +201,7 @@ def test_reading_begins_where_our_state_is_whatever_is_committed(ours: bool) -> 
             return
         await consumer.perform_seek()
         assert dict(consumer.seeks) == consumer._read_offset == consumer.expected == state
-        assert consumer.delivered == {}
+        assert consumer.delivered == {ahead: 4, behind: 8}
         assert not await consumer._in_order(ahead, a_batch(40, 41))  # fetched from the committed offset before
         assert await consumer._in_order(ahead, a_batch(5, 41))
 

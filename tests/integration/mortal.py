@@ -11,6 +11,8 @@ MORTAL is `what:n`; the process ends with `DEAD` at the n-th time:
     commit      offsets are committed
     ingest      the ingest agent raises (once)
     health      the health agent raises (once)
+    lost, lost-tallies
+                no death of ours: the n-th batch never comes to the agent, as if somebody had emptied its queue
     dawdle      no death: until a second load begins, each tallies record takes n tenths of a second; the log tells
                 of each load's begin and end
     seeks       no death: seeking a partition takes n tenths of a second more, and taking the first batch five seconds
@@ -42,6 +44,7 @@ from streams.wire import Frontier, decode
 
 DEAD = 77
 KINDS = ("journal", "tallies", "letters", "tombstones", "snapshots")
+LOST = {"lost": (agents.ingest, "Ingest"), "lost-tallies": (agents.health, "HealthStage")}
 
 
 class Death:
@@ -89,6 +92,8 @@ def arm(death: Death) -> None:
         _arm_commit(death)
     elif death.what in ("ingest", "health"):
         _arm_agent(death)
+    elif death.what in LOST:
+        _arm_loss(death, *LOST[death.what])
     elif death.what == "dawdle":
         _arm_load(death)
     elif death.what == "seeks":
@@ -158,6 +163,17 @@ def _arm_agent(death: Death) -> None:
             await health_take(self, event)
 
         replace(agents.health.HealthStage, "take", mortal_health)
+
+
+def _arm_loss(death: Death, module: Any, stage: str) -> None:
+    take = getattr(module, stage).take
+
+    async def forgetful(self: Any, event: Any) -> None:
+        death.left -= 1
+        if death.left != 0:
+            await take(self, event)
+
+    replace(getattr(module, stage), "take", forgetful)
 
 
 def _arm_load(death: Death) -> None:

@@ -161,6 +161,21 @@ def test_an_exception_inside_an_agent_ends_the_worker_and_nothing_is_lost(
         siege.verify()
 
 
+@pytest.mark.parametrize("what", ["lost:3", "lost-tallies:3"])
+def test_a_batch_that_was_handed_out_and_never_came_ends_the_worker_before_anything_is_counted_after_it(
+    kafka: KafkaServer, tmp_path: Path, what: str
+) -> None:
+    """However it went: Faust has emptied its queues at more than one place."""
+    with Siege(kafka, tmp_path, what.partition(":")[0]) as siege:
+        feeder = siege.feed(load(6_000, seed=11), rate=1500)
+        siege.worker.launch(what)
+        assert siege.worker.ended(60) == 3, siege.worker.said()
+        assert "were handed out, those after" in siege.worker.said().splitlines()[-1]
+        siege.worker.start()
+        feeder.end()
+        siege.verify()
+
+
 @pytest.mark.slow
 def test_a_clean_stop_leaves_no_lag_behind(kafka: KafkaServer, tmp_path: Path) -> None:
     """SIGTERM right after the last record, and before any commit: the stop itself commits what was counted."""
