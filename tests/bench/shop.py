@@ -25,7 +25,7 @@ HEAD_S = 14 * DAY_S  # moles come after two weeks
 
 @dataclass
 class Label:
-    """A mole that was put in; `caused` is how many events it turned bad."""
+    """A mole that was put in; `caused` is how many events it turned bad, `bad` how many were while it lasted."""
 
     moment: int
     segment: str
@@ -33,6 +33,7 @@ class Label:
     end: int
     points: float
     caused: int = 0
+    bad: int = 0
     events: int = 0  # of its segment while it lasted
 
 
@@ -110,8 +111,8 @@ def world(
             column = NAMES.index(label.segment) - 1
             hit = hit & (segments[:, column // 5] == column % 5)
         turned = hit & ~bad & (chance < p + label.points)
-        label.caused, label.events = int(turned.sum()), int(hit.sum())
         bad = bad | turned
+        label.caused, label.bad, label.events = int(turned.sum()), int((hit & bad).sum()), int(hit.sum())
     arrival = times.copy()
     for f in hidden:
         places = np.flatnonzero((times >= f.start) & (times < f.end))

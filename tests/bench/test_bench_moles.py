@@ -1,7 +1,9 @@
 """A small world of the scoring bench: what every change of the judge must keep."""
 
+import numpy as np
 import pytest
 
+from tests.bench import bound
 from tests.bench.moles import Job, Score, score, simulate
 
 MOMENTS = 12
@@ -36,3 +38,19 @@ def test_faults_of_the_traffic_are_no_moles(found: Score) -> None:
 
 def test_a_world_without_moles_has_none() -> None:
     assert len(world(0, False).false) <= 1
+
+
+@pytest.mark.parametrize("cv", [0.0, 0.5])
+def test_the_bound_counts_as_many_crossings_as_a_window_that_slides_over_random_events(cv: float) -> None:
+    """Eight hours, three bad events a day, 40,000 days: how often seven of them (eight) come together; a few in clumps."""
+    g = np.random.default_rng(5)
+    days, window, bad = 40_000, 8 * 3600, 8 if cv else 7
+    levels = g.gamma(1 / cv**2, cv**2, days) if cv else np.ones(days)
+    times = np.concatenate([np.sort(g.uniform(i, i + 1, g.poisson(3 * q))) for i, q in enumerate(levels)]) * 86_400
+    begins, ends = times, times + window
+    moves = np.concatenate([np.ones(len(times), int), -np.ones(len(times), int)])
+    inside = np.cumsum(moves[np.argsort(np.concatenate([begins, ends]), kind="stable")])
+    seen = int(((inside[1:] == bad) & (inside[:-1] == bad - 1)).sum())
+    told = bound.crossings(bad, 1.0, cv, window, days * 86_400)
+    assert seen >= 40
+    assert told / 1.5 < seen < told * 1.5
