@@ -42,7 +42,7 @@ def test_a_world_without_moles_has_none() -> None:
 
 @pytest.mark.parametrize("cv", [0.0, 0.5])
 def test_the_bound_counts_as_many_crossings_as_a_window_that_slides_over_random_events(cv: float) -> None:
-    """Eight hours, three bad events a day, 40,000 days: how often seven of them (eight) come together; a few in clumps."""
+    """Eight hours, three bad events a day, 40,000 days: how often seven (eight) come together, some in clumps."""
     g = np.random.default_rng(5)
     days, window, bad = 40_000, 8 * 3600, 8 if cv else 7
     levels = g.gamma(1 / cv**2, cv**2, days) if cv else np.ones(days)
