@@ -41,7 +41,7 @@ LOWEST, HIGHEST = 1e-4, 0.98  # an expectation is never nought or sure
 
 WEEK_DAYS: Final = 7
 _WHOLE: Final = WEEK_HOURS + HOURS
-_FADING: Final = ("n", "b", "ratio_b", "ratio_e", "volume", "spread_n", "spread_d", "days")
+_FADING: Final = ("n", "b", "ratio_b", "ratio_e", "old_n", "old_b", "volume", "spread_n", "spread_d", "days")
 
 
 class Wide(msgspec.Struct):
@@ -168,8 +168,23 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats, b: Float
     past["ratio_b"] += b.sum(axis=1)
     past["ratio_e"] += n @ group.wide[names.ALL].day(prior, first)
     past["cv"] = _variation(group, past)
-    past["doubt"] = _doubt(group, past)
-    _expect(group, past, first + HOURS)
+    expect(group, day_end)
+
+
+def unlearn(group: Group, rows: list[int], shares: Floats, midnight: int) -> None:
+    """Takes back what harm has taught: as a whole, the bad share of a row is no more than this."""
+    past = group.past
+    for row, share in zip(rows, shares.tolist(), strict=True):
+        n, b = float(past["n"][row].sum()), float(past["b"][row].sum())
+        if b > n * share:
+            past["b"][row] *= n * share / b
+            past["ratio_b"][row] *= n * share / b
+    for name, wide in group.wide.items():
+        row = group.series[name].row
+        n, b = wide.whole
+        if row in rows and b > n * (share := float(shares[rows.index(row)])):
+            wide.b = [x * n * share / b for x in wide.b]
+    expect(group, midnight)
 
 
 def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
@@ -220,9 +235,11 @@ def _doubt(group: Group, past: Rows) -> Floats:
     return doubt
 
 
-def _expect(group: Group, past: Rows, first: int) -> None:
-    """The bad shares of the 24 hours from `first`. A segment: its hour of the day ← its odds ratio to the moment,
+def expect(group: Group, midnight: int) -> None:
+    """The bad shares of the 24 hours from `midnight`. A segment: its hour of the day ← its odds ratio to the moment,
     in the moment's own profile."""
+    past, first = group.past[: len(group.series)], midnight // HOUR_S
+    past["doubt"] = _doubt(group, past)
     moment = group.wide[names.ALL].day(1 - group.objective, first)
     odds = np.outer((past["ratio_b"] + SHRINK) / (past["ratio_e"] + SHRINK), moment / (1 - moment))
     past["expect"] = np.clip((past["b"] + SHRINK) / (past["n"] + SHRINK * (1 + odds) / odds), LOWEST, HIGHEST)

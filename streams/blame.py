@@ -146,12 +146,7 @@ def one_of(state: State, group: Group, s: Series, onset: int, at: int) -> Case |
     for case in known:
         if case.segment == s.segment or case.popped == at:
             return case
-    hurting = [
-        c
-        for c in known
-        if fresh(c.last if c.segment == names.ALL else c.first_harm, at, cases.memory(state, c))
-        and (not c.eased or onset - c.last <= SETTLE_S)
-    ]
+    hurting = [c for c in known if _takes_in(state, c, at) and (not c.eased or onset - c.last <= SETTLE_S)]
     for case in hurting:
         if case.segment == names.ALL:
             return case
@@ -159,6 +154,14 @@ def one_of(state: State, group: Group, s: Series, onset: int, at: int) -> Case |
         if not outgrows(group, onset, case) if s.segment == names.ALL else not _apart(s.segment, onset, case):
             return case
     return None
+
+
+def _takes_in(state: State, case: Case, at: int) -> bool:
+    """Whether it is young enough to; what creeps over weeks in a whole moment (`weeks`) is while it is up."""
+    memory = cases.memory(state, case)
+    if case.segment == names.ALL:
+        return fresh(case.last, at, max(memory, case.lasts))
+    return fresh(case.first_harm, at, memory)
 
 
 def _apart(segment: str, onset: int, case: Case) -> bool:

@@ -41,6 +41,7 @@ class Case(msgspec.Struct):
     followed: int = 0  # up to when evidence was taken (complaints that are counted)
     since: int = 0  # first harm, of a relapse its own
     sure: tuple[int, int, float] = (0, 0, 0.0)  # bad, total and expected as of the last alarm
+    lasts: int = 0  # seconds: it is not over for showing nothing for less
     members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
     contributors: tuple[Contributor, ...] = ()
 
@@ -73,6 +74,12 @@ def series_of(case: Case) -> list[tuple[str, str]]:
 def memory(state: State, case: Case) -> int:
     """How long evidence of a case lasts, in seconds."""
     return state.groups[case.signal].series[case.segment].memory
+
+
+def adopt(case: Case, s: Series, onset: int) -> None:
+    """A series becomes a member."""
+    case.members.setdefault(s.signal, {})[s.segment] = onset
+    s.case = case.id
 
 
 def add(case: Case, n: int, bad: int, expected: float) -> None:

@@ -1,20 +1,21 @@
 """The judge of one moment: all its segments and signals, what is wrong in them, and which of it is one case.
 
-Evidence comes from `evidence` (worse than its own past), `surge` (more complaints than the hour expects) and `watch`
-(less of anything). A case is `burn` where the budget burns by the multi-window rule (`burn`), else `shift`. A failing
-segment inside a failing moment is that case's blame; a failing segment under a fine average is a case of its own.
+Evidence comes from `evidence` (worse than its own past), `weeks` (and that has crept in), `surge` (more complaints
+than the hour expects) and `watch` (less of anything). A case is `burn` where the budget burns by the multi-window
+rule, else `shift`. A failing segment inside a failing moment is that case's blame; a failing segment under a fine
+average is a case of its own.
 """
 
 import math
 from collections.abc import Iterable
 from typing import Final
 
-from streams import blame, cases, evidence, findings, midnight, names, surge, watch
+from streams import blame, cases, evidence, findings, midnight, names, surge, watch, weeks
 from streams.baseline import Group
 from streams.burn import burning
 from streams.cases import Case, State
 from streams.catalogue import DISCOVERED_SIGNALS, Catalogue
-from streams.evidence import SURE
+from streams.evidence import SURE, Run
 from streams.moles import Finding, Said, mole_id
 from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
@@ -162,30 +163,39 @@ class Judge:
         if known is not None:
             self._join(known, s, onset, at)
         elif (wide := blame.alike(group, s, k)) >= 0:
-            self._open(group, group.all, wide, at, s, onset)
+            self._open(group, group.all, evidence.run(group.all, wide), at, s, onset)
         else:
-            self._open(group, s, k, at, s, onset)
+            self._open(group, s, evidence.run(s, k), at, s, onset)
 
-    def _open(self, group: Group, s: Series, k: int, at: int, raised: Series, onset: int) -> None:
-        """A case of the run k of `s`; `raised`: who raised the alarm, since when."""
+    def _creeping(self, at: int) -> None:
+        """Harm that creeps in over weeks can wait for the cases that are open."""
+        state = self.state
+        for group in state.groups.values():
+            for harm in () if group.counted or cases.young(group) else weeks.harms(group, at):
+                s, run = harm.series, harm.run
+                known = blame.one_of(state, group, s, run.begin, at)
+                if known is None:
+                    weeks.unlearn(group, harm, at)
+                    self._open(group, s, run, at, s, run.begin)
+                elif known.popped == at:
+                    cases.adopt(known, s, run.begin)
+
+    def _open(self, group: Group, s: Series, run: Run, at: int, raised: Series, onset: int) -> None:
+        """A case of what has gathered in `s`; `raised`: who raised the alarm, since when."""
         burns = not group.counted and burning(s, group.objective, at, self.catalogue.budget_period)
         kind = "burn" if burns else "shift"
         name = mole_id(self.moment, s.signal, kind, at)
-        case = Case(name, s.segment, s.signal, kind, s.starts[k], at, at, at, s.bads[k], s.seen[k], s.expects[k])
-        case.share = cases.share(group, case)
+        case = Case(name, s.segment, s.signal, kind, run.begin, at, at, at, run.bad, run.seen, run.expected)
+        case.share, case.lasts = cases.share(group, case), run.lasts
         case.followed = max(s.weighed, s.last) if group.counted else s.last
         case.sure, case.since = (case.bad, case.total, case.expected), case.first_harm
         self.state.cases[name] = case
-        self._adopt(case, s, case.first_harm)
-        self._adopt(case, raised, onset)
+        cases.adopt(case, s, case.first_harm)
+        cases.adopt(case, raised, onset)
         self._tell(case, "up", at)
 
-    def _adopt(self, case: Case, s: Series, onset: int) -> None:
-        case.members.setdefault(s.signal, {})[s.segment] = onset
-        s.case = case.id
-
     def _join(self, case: Case, s: Series, onset: int, at: int) -> None:
-        self._adopt(case, s, onset)
+        cases.adopt(case, s, onset)
         if s.segment == case.segment:
             self._again(case, at)
         elif case.faint or at - case.harmed >= BLOCK_S:
@@ -225,7 +235,7 @@ class Judge:
 
     def _lasts(self, case: Case) -> int:
         """So many seconds after its last alarm a case is over."""
-        return CLOSE_S if case.recovery >= SURE else cases.memory(self.state, case)
+        return CLOSE_S if case.recovery >= SURE else max(cases.memory(self.state, case), case.lasts)
 
     def _leans(self, case: Case, at: int) -> bool:
         return not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S
@@ -258,6 +268,7 @@ class Judge:
                     state.midnight = 0  # until something comes
                     break
                 midnight.learn(state, due, self.half_life, self.catalogue.budget_period)
+                self._creeping(due)
                 watch.begin(state, due, self.catalogue.allowed_lateness)
                 self.found += midnight.day(state, self.moment, due)
                 state.midnight += DAY_S

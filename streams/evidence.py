@@ -10,7 +10,7 @@ worked out in `limits`; it is kept under `1 / QUIET_WEEKS` a week for the moment
 """
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 from streams import names
 from streams.baseline import FIRST, ORDINARY_SD, SHRINK, STEADY, WEEK_DAYS, Group
@@ -174,6 +174,21 @@ def weigh(group: Group, s: Series) -> bool:
         scores[k] = new
     s.active = active
     return alarm
+
+
+class Run(NamedTuple):
+    """Harm that has gathered."""
+
+    begin: int  # unix seconds
+    bad: int
+    seen: int
+    expected: float  # bad ones
+    lasts: int = 0  # seconds for which it may show nothing, and not be over
+
+
+def run(s: Series, k: int) -> Run:
+    """What has gathered since a score's last zero."""
+    return Run(s.starts[k], s.bads[k], s.seen[k], s.expects[k])
 
 
 def surprise(n: int, b: int, share: float) -> float:

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
-from streams import baseline, names, silence
+from streams import baseline, names, silence, weeks
 from streams.baseline import Group
 from streams.cases import State, hurts, spans, young
 from streams.evidence import limits_of, near
 from streams.moles import Finding
+from streams.past import DAYS
 from streams.series import DAY_S, HOUR_S, HOURS, Series, of_day
 from streams.windows import Mask
 
@@ -22,12 +23,17 @@ def learn(state: State, midnight: int, half_life_days: float, period: float) -> 
         n, b = of_day(list(group.series.values()), midnight - DAY_S)
         covered = _covered(state, group, midnight, period)
         silence.learn(group, midnight, half_life_days, n)
+        past = group.past[: len(group.series)]
+        _accept(state, group, midnight, period)
+        weeks.learn(past, np.where(covered, 0.0, n), np.where(covered, 0.0, b))
+        covered |= _suspect(group, midnight, period)
         baseline.learn(group, midnight, half_life_days, n, b, covered)
 
 
 def _covered(state: State, group: Group, midnight: int, period: float) -> Mask:
     """What no series is to learn of the day [series, hour]: its cases, and those of its moment as a whole; in its
-    first week, when nobody knows what is ordinary, only those that burn the budget at a page's pace."""
+    first week, when nobody knows what is ordinary, only those that burn the budget at a page's pace. What `weeks`
+    remembers of the days before is forgotten."""
     covered = np.zeros((len(group.series), HOURS), np.bool_)
     new = young(group)
     for segment, _, case, begin, end in spans(state, midnight, period):
@@ -35,11 +41,31 @@ def _covered(state: State, group: Group, midnight: int, period: float) -> Mask:
             continue
         first, last = ((t - midnight + DAY_S) / HOUR_S for t in (begin, end))
         hours = slice(max(0, math.floor(first)), max(0, math.ceil(last)))
+        days = math.ceil((midnight - DAY_S - begin) / DAY_S)  # before this one
         if segment == names.ALL:
             covered[:, hours] = True
+            weeks.forget(group.past, slice(None), days)
         elif segment in group.series:
-            covered[group.series[segment].row, hours] = True
-    for s in () if new else group.series.values():
+            row = group.series[segment].row
+            covered[row, hours] = True
+            weeks.forget(group.past, slice(row, row + 1), days)
+    return covered
+
+
+def _accept(state: State, group: Group, midnight: int, period: float) -> None:
+    """A case that has been up for a whole budget period is what its series is now."""
+    for case in state.cases.values():
+        if case.signal == group.signal and case.kind != "silence" and case.total and midnight - case.popped > period:
+            row = group.series[case.segment].row
+            share, _ = weeks.ordinary(group, DAYS)
+            times = case.bad / case.total / float(share[row])
+            weeks.accept(group.past, slice(row, row + 1) if row else slice(len(group.series)), times)
+
+
+def _suspect(group: Group, midnight: int, period: float) -> Mask:
+    """What is not learnt because it may be harm that is about to be found."""
+    covered = np.zeros((len(group.series), HOURS), np.bool_)
+    for s in () if young(group) else group.series.values():
         since = _suspected(group, s, midnight, period)
         if since:
             hours = slice(max(0, math.floor((since - midnight + DAY_S) / HOUR_S)), HOURS)

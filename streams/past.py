@@ -9,6 +9,9 @@ import numpy as np
 
 from streams.series import HOURS
 
+DAYS: Final = 28
+"""Four weeks, each of which has every kind of day in it."""
+
 Rows = np.ndarray[Any, np.dtype[np.void]]
 
 PAST: Final = np.dtype(
@@ -23,6 +26,11 @@ PAST: Final = np.dtype(
         ("cv", "f8"),  # day-to-day variation
         ("doubt", "f8"),  # variance of the estimate of the bad share, as a share of its square
         ("expect", "f8", HOURS),  # the bad share of each hour (UTC) of the running day
+        # By the day, newest first, but for what a case covers; and what is older, faded (see `weeks`)
+        ("day_n", "f4", DAYS),
+        ("day_b", "f4", DAYS),
+        ("old_n", "f8"),
+        ("old_b", "f8"),
         # Volume
         ("volume", "f8"),  # faded events
         ("days", "f8"),  # faded days

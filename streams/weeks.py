@@ -1,0 +1,143 @@
+"""Harm that creeps in over weeks: too little at a time for `evidence`, which would learn it as ordinary.
+
+At midnight the last week, two and four are held against what came before. What a window should have had is negative
+binomial: Poisson about levels that are a gamma distribution, whose variance is that of the days in it and of the
+estimate of what is ordinary. The alarm is where the chance of as much bad, by Chernoff's bound, is as small as the
+false moles that one accepts allow. Nothing that a case covers counts, so that only what nobody has told is told.
+"""
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from streams import baseline, evidence
+from streams.baseline import FIRST, SHRINK, STEADY, Group
+from streams.evidence import Run
+from streams.intervals import Floats
+from streams.past import DAYS, Rows
+from streams.series import DAY_S, Series
+
+LOOKS: Final = ((7, 7), (7, 28), (14, 14), (14, 28), (28, 28))
+"""Days of a window, and the days ago at which the past ends that it is held against: what has crept in for three
+weeks is no measure of the fourth, and a young moment has nothing older."""
+LEAST_BAD: Final = SHRINK
+"""Fewer in a week or more are an anecdote: a share of ten has an error of a third."""
+SPELL_DAYS: Final = 2.0
+"""Bad days come in spells: so many of them are worth one."""
+LASTS_S: Final = DAYS * DAY_S
+"""So long such harm may show nothing, and not be over."""
+
+
+class Harm(NamedTuple):
+    """What crept in, in one series."""
+
+    series: Series
+    days: int  # for which it is likeliest to have been there …
+    ordinary: int  # … and how many days ago the past ends that it is held against
+    run: Run
+
+
+def learn(past: Rows, n: Floats, b: Floats) -> None:
+    """Takes a day, of what no case covers: events and bad ones [series, hour]."""
+    for day, old, new in (("day_n", "old_n", n), ("day_b", "old_b", b)):
+        past[old] += past[day][:, -1]
+        past[day][:, 1:] = past[day][:, :-1].copy()
+        past[day][:, 0] = new.sum(axis=1)
+
+
+def forget(past: Rows, some: slice, days: int) -> None:
+    """Of some rows the last so many days: a case covers them."""
+    if days > 0:
+        past["day_n"][some, :days] = past["day_b"][some, :days] = 0.0
+
+
+def accept(past: Rows, some: slice, times: float) -> None:
+    """Some rows are so many times as bad now, for good."""
+    past["old_b"][some] *= max(times, 1.0)
+
+
+def unlearn(group: Group, harm: Harm, midnight: int) -> None:
+    """Takes back what it has taught: the level is what it was before. `all` has taught everybody."""
+    share, _ = ordinary(group, harm.ordinary)
+    row = harm.series.row
+    some = slice(row, row + 1) if row else slice(0, len(group.series))
+    forget(group.past, some, harm.days)
+    baseline.unlearn(group, list(range(*some.indices(len(group.series)))), share[some], midnight)
+    for s in group.series.values():
+        s.hour = -1  # what this hour expects is worked out anew
+
+
+def ordinary(group: Group, days: int) -> tuple[Floats, Floats]:
+    """The bad share [series] before the last so many days, and the variance of its estimate as a share of its square.
+    A segment borrows from its moment."""
+    past = group.past[: len(group.series)]
+    n = past["old_n"] + past["day_n"][:, days:].sum(axis=1)
+    b = past["old_b"] + past["day_b"][:, days:].sum(axis=1)
+    whole = (b[0] + FIRST) / (n[0] + FIRST / (1 - group.objective))
+    doubt = 1 / (b[0] + FIRST)
+    share = (b + SHRINK) / (n + SHRINK / whole)
+    doubts = 1 / (b + SHRINK) + doubt
+    share[0], doubts[0] = whole, doubt
+    return share, doubts
+
+
+def harms(group: Group, midnight: int) -> list[Harm]:
+    """The series that are harmed, the likeliest first: a segment was picked among many, which is what it has to be
+    likelier by."""
+    rows = {s.row: s for s in group.series.values() if not s.alone and not s.case}
+    past, limit, many = group.past[: len(group.series)], _limit(group), math.log(max(len(group.series) - 1, 1))
+    handicap = np.where(np.arange(len(past)), many, 0.0)
+    best: dict[int, tuple[float, int]] = {}
+    for days, before in LOOKS:
+        n, b = past["day_n"][:, :days].astype(float), past["day_b"][:, :days].astype(float)
+        share, doubt = ordinary(group, before)
+        total, bad = n.sum(axis=1), b.sum(axis=1)
+        mean = total * share * _rest(group, total, bad, share)
+        spells = SPELL_DAYS * (n * n).sum(axis=1) / np.maximum(total, 1.0) ** 2
+        nats = chance(bad, mean, past["cv"] ** 2 * np.minimum(spells, 1.0) + doubt) - handicap
+        for row in rows.keys() & set(np.flatnonzero((nats >= limit) & (bad >= LEAST_BAD)).tolist()):
+            harmed = evidence.wilson_low(float(bad[row]), float(total[row])) > 1 - group.objective
+            if harmed and nats[row] > best.get(row, (0.0, 0))[0]:
+                best[row] = float(nats[row]), before
+    found = sorted(best.items(), key=lambda x: (-x[1][0], x[0]))
+    return [_harm(group, rows[row], before, midnight) for row, (_, before) in found]
+
+
+def _limit(group: Group) -> float:
+    """Evidence that is asked of `all`: as many false moles again as the sequential judge's, shared by the looks. (The
+    segments have as many, and share them, as each is looked at.)"""
+    evidence.allow(group)
+    return math.log(len(LOOKS)) - group.allowed
+
+
+def chance(bad: Floats, mean: Floats, variance: Floats) -> Floats:
+    """Minus the logarithm of (a bound of) the chance of so many bad ones or more, where levels vary; 0 for no more
+    than the mean."""
+    x, shape = np.maximum(bad, mean), 1 / np.maximum(variance, 1e-6)
+    found: Floats = x * np.log(np.maximum(x, 1e-9) / np.maximum(mean, 1e-9)) - (x + shape) * np.log(
+        (x + shape) / (mean + shape)
+    )
+    return np.maximum(found, 0.0)
+
+
+def _rest(group: Group, total: Floats, bad: Floats, share: Floats) -> Floats:
+    """How much worse than expected the rest of the moment was: 1 or more; 1 for `all`."""
+    prior = 1 / max(float(group.past["cv"][0]), STEADY) ** 2
+    e = total * share
+    rest = (prior + np.maximum(0.0, bad[0] - bad)) / (prior + np.maximum(0.0, e[0] - e))
+    rest = np.maximum(rest, 1.0)
+    rest[0] = 1.0
+    out: Floats = rest
+    return out
+
+
+def _harm(group: Group, s: Series, before: int, midnight: int) -> Harm:
+    """Since when: of the days that are not held for ordinary, those up to now whose excess is the least likely."""
+    mine = group.past[s.row]
+    n, b = np.cumsum(mine["day_n"][:before], dtype=float), np.cumsum(mine["day_b"][:before], dtype=float)
+    share = float(ordinary(group, before)[0][s.row])
+    last = int(np.argmax(chance(b, n * share, np.zeros(before))))
+    begin = midnight - (last + 1) * DAY_S
+    run = Run(begin, round(b[last]), round(n[last]), float(n[last]) * share, LASTS_S)
+    return Harm(s, last + 1, before, run)

@@ -1,0 +1,147 @@
+"""Harm that creeps in over weeks: what is found, since when, and what is left alone."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import nbinom
+
+from streams import weeks
+from streams.baseline import Group
+from streams.moles import Finding
+from streams.past import DAYS, rows
+from streams.series import HOURS
+from tests.judged import DAY, Steps, T, judge, run, ups
+
+Share = Callable[[float, str], float]  # of the day (with its fraction) and the plan
+
+
+def days(many: int, share: Share, per_hour: int = 8, seed: int = 1) -> Steps:
+    """A step an hour; two plans alike."""
+    g = np.random.default_rng(seed)
+    out: Steps = []
+    for hour in range(many * HOURS):
+        counts = []
+        for plan in ("plan=pro", "plan=free"):
+            n = int(g.poisson(per_hour / 2))
+            bad = int(g.binomial(n, share(hour / HOURS, plan)))
+            counts.append((plan, "outcome", n - bad, bad))
+        whole = ("all", "outcome", sum(c[2] for c in counts), sum(c[3] for c in counts))
+        out.append((T + (hour + 1) * 3600, [whole, *counts]))
+    return out
+
+
+def creeps(begin: int, end: int, most: float, over: int = 30) -> Share:
+    """From 0.2 %, by as much each day, to `most`; at once well again."""
+    return lambda day, _: 0.002 + (most - 0.002) * min((day - begin) / over, 1.0) if begin <= day < end else 0.002
+
+
+def in_days(at: int) -> float:
+    return (at - T) / DAY
+
+
+def lives(found: list[Finding]) -> list[str]:
+    return [f.event for f in found if f.event in ("up", "over")]
+
+
+def test_what_creeps_in_over_weeks_is_one_mole_from_beginning_to_end() -> None:
+    """
+    share  0.2 %           ______----~~~~ 3 %
+    day    0              40             65  |
+    """
+    found = run(days(90, creeps(40, 65, 0.03)))
+    assert lives(found) == ["up", "over"]
+    (up,) = ups(found)
+    assert up.segment == "all"
+    assert 40 <= in_days(up.first_harm) < in_days(up.at) <= 62, "the budget burns from the ninth day on"
+    assert 3 * up.expected < up.bad
+    over = found[-1]
+    assert 65 < in_days(over.at) <= 72
+    assert over.total > up.total
+
+
+def test_without_looking_back_for_weeks_it_would_be_learnt_as_ordinary(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = days(70, creeps(40, 70, 0.02, over=20))
+    assert len(ups(run(steps))) == 1
+    monkeypatch.setattr(weeks, "LEAST_BAD", math.inf)
+    assert ups(run(steps)) == []
+
+
+def test_a_quiet_moment_that_fails_four_times_as_often_for_weeks_is_found() -> None:
+    """Ten orders a day, six in a hundred late, then a quarter: one a day is no alarm for any day or week."""
+    late: Share = lambda day, _: 0.25 if 60 <= day < 88 else 0.06  # noqa: E731
+    for seed in range(1, 6):
+        one = judge()
+        one.objectives["outcome"] = 0.9
+        steps = [(at, counts) for at, counts in days(100, late, 1, seed) if sum(c[2] + c[3] for c in counts)]
+        life = [f for f in run(steps, one) if f.event in ("up", "over")]
+        assert [f.event for f in life] == ["up", "over"], seed
+        assert 55 <= in_days(life[0].first_harm) <= 66
+        assert in_days(life[0].at) <= 80
+        assert in_days(life[1].at) > 86
+
+
+def test_a_segment_that_creeps_is_named() -> None:
+    bad = creeps(40, 65, 0.03)
+    found = run(days(70, lambda day, plan: bad(day, plan) if plan == "plan=pro" else 0.002, 24))
+    assert {f.segment for f in ups(found)} == {"plan=pro"}
+
+
+def test_what_a_mole_has_told_is_not_told_again_by_its_weeks() -> None:
+    """A day's outage is more than its month's ordinary harm."""
+    outage: Share = lambda day, _: 0.5 if 45 <= day < 45.5 else 0.002  # noqa: E731
+    assert lives(run(days(80, outage))) == ["up", "over"]
+
+
+def test_harm_of_a_whole_budget_period_is_what_its_series_is_now() -> None:
+    found = run(days(150, creeps(40, 150, 0.03)))
+    assert lives(found) == ["up", "over"]
+    assert in_days(found[-1].at) - in_days(ups(found)[0].at) > 28
+
+
+def test_after_it_is_gone_its_like_is_found_as_fast_as_the_first_time() -> None:
+    """What it taught before it was found is taken back."""
+    first, second = creeps(40, 65, 0.03), creeps(90, 115, 0.03)
+    found = run(days(130, lambda day, plan: max(first(day, plan), second(day, plan))))
+    one, other = ups(found)
+    assert in_days(other.at) - 90 <= in_days(one.at) - 40 + 3
+
+
+@given(
+    st.floats(0.5, 200), st.floats(0.0, 1.5), st.floats(1.0, 6.0)
+)  # bad events that are ordinary, variation of their level, times as many
+def test_evidence_is_never_more_than_its_chance(mean: float, variation: float, times: float) -> None:
+    bad = math.ceil(mean * times)
+    told = float(weeks.chance(np.array([float(bad)]), np.array([mean]), np.array([variation**2]))[0])
+    shape = 1 / max(variation**2, 1e-6)
+    truth = -float(nbinom.logsf(bad - 1, shape, shape / (shape + mean)))
+    assert 0 <= told <= truth + 1e-6
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), min_size=1, max_size=60))
+def test_a_day_is_of_the_last_four_weeks_or_old(many: list[tuple[int, int]]) -> None:
+    past = rows(1)
+    for n, b in many:
+        weeks.learn(past, np.full((1, HOURS), n / HOURS), np.full((1, HOURS), b / HOURS))
+    newest = many[::-1]
+    padded = [x for x, _ in newest[:DAYS]] + [0] * (DAYS - len(many))
+    assert past["day_n"][0].tolist() == pytest.approx(padded, rel=1e-5)
+    assert past["old_b"][0] == pytest.approx(sum(b for _, b in newest[DAYS:]), rel=1e-5)
+
+
+def test_the_past_that_a_window_is_held_against_ends_before_it() -> None:
+    group = Group("outcome", 0.99, 1.0)
+    group.add("all")
+    for day in range(60):
+        bad = 1.0 if day < 32 else 0.0 if day < 53 else 5.0
+        weeks.learn(group.past[:1], np.full((1, HOURS), 1.0), np.full((1, HOURS), bad / HOURS))
+    shares = [float(weeks.ordinary(group, before)[0][0]) for before in (0, 7, DAYS)]
+    whole, to_last_week, old = shares
+    assert whole == pytest.approx((32 + 35 + 1) / (60 * 24 + 100))
+    assert to_last_week == pytest.approx((32 + 1) / (53 * 24 + 100))
+    assert old == pytest.approx((32 + 1) / (32 * 24 + 100))
+    assert all(a != b for a, b in pairwise(shares))
