@@ -26,7 +26,7 @@ from tests.integration.kafka_server import KafkaServer, kafka_jars
 
 LOADS = ("sparse", "dense")
 OURS = ("molehill", "molehill-2", "moles")
-VARIANTS = (*OURS, "bare", "plain", "quix", "kafka-streams", "kafka-streams-full", "faust")
+VARIANTS = (*OURS, "bare", "plain", "quix", "kafka-streams", "kafka-streams-full", "kafka-streams-thread", "faust")
 FEWER = {"faust": 10_000}  # events, for a peer that is slower by orders of magnitude
 POM = Path(__file__).parents[2] / "deploy" / "kafka" / "pom.xml"
 console = Console(width=150 if not sys.stdout.isatty() else None)

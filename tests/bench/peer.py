@@ -21,17 +21,17 @@ from tests.integration.kafka_server import KafkaServer
 
 HERE = Path(__file__).parent / "peers"
 ROOT = Path(__file__).parents[2]
-THREADS = 2  # of Kafka Streams, where it has that many processors: as the machine of the first figures has
 SLOWEST = 100  # events/s: a peer that is slower has hung
 
-STAGES = {"kafka-streams": 1, "kafka-streams-full": 2}
+STREAMS = {"kafka-streams": (2, 1), "kafka-streams-full": (2, 2), "kafka-streams-thread": (1, 2)}
+"""Threads, where there are as many processors (the machine of the first figures had two), and stages."""
 PYTHON = {"bare": "bare", "plain": "plain", "quix": "quix", "faust": "idiomatic_faust"}
 NEEDS = {"quix": "quixstreams", "faust": "faust", "bare": "aiokafka", "plain": "aiokafka"}
 
 
 def missing(variant: str) -> str:
     """Why a peer cannot run here; nothing where it can."""
-    if variant in STAGES:
+    if variant in STREAMS:
         tools = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
         return f"{', '.join(tools)} not found: apt-get install openjdk-17-jdk-headless maven" if tools else ""
     module = NEEDS[variant]
@@ -42,7 +42,7 @@ def drain(variant: str, kafka: KafkaServer, load: Load, app: str, home: Path, al
     """One run of a peer; `alone`: see `measure.share`."""
     home.mkdir(parents=True, exist_ok=True)
     task = Job(kafka.bootstrap, load.topic("touchpoints"), app, load.events, home, home / "report.json")
-    command = _java(STAGES[variant]) if variant in STAGES else _python(PYTHON[variant])
+    command = _java(*STREAMS[variant]) if variant in STREAMS else _python(PYTHON[variant])
     log = home / "log"
     with log.open("wb") as out, share(alone):
         done = subprocess.run(
@@ -72,11 +72,11 @@ def _python(module: str) -> Callable[[Job], list[str]]:
     return lambda task: [sys.executable, "-m", f"tests.bench.peers.{module}", *task.arguments()]
 
 
-def _java(stages: int) -> Callable[[Job], list[str]]:
+def _java(threads: int, stages: int) -> Callable[[Job], list[str]]:
     home = kafka_streams()
     path = f"{home / 'classes'}:{home / 'jars'}/*"
-    threads = min(THREADS, len(os.sched_getaffinity(0)))
-    return lambda task: ["java", "-Xmx3g", "-cp", path, "StreamsPeer", *task.arguments(), str(threads), str(stages)]
+    numbers = str(min(threads, len(os.sched_getaffinity(0)))), str(stages)
+    return lambda task: ["java", "-Xmx3g", "-cp", path, "StreamsPeer", *task.arguments(), *numbers]
 
 
 def kafka_streams() -> Path:

@@ -35,7 +35,7 @@ BARS: Final = (
             *(
                 (ours, peer)
                 for ours in ("molehill", "molehill-2")  # it has two threads, and uses both processors
-                for peer in ("kafka-streams", "kafka-streams-full")
+                for peer in ("kafka-streams", "kafka-streams-full", "kafka-streams-thread")
             ),
         )
     ),
