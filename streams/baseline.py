@@ -41,7 +41,7 @@ LOWEST, HIGHEST = 1e-4, 0.98  # an expectation is never nought or sure
 
 WEEK_DAYS: Final = 7
 _WHOLE: Final = WEEK_HOURS + HOURS
-_FADING: Final = ("n", "b", "ratio_b", "ratio_e", "old_n", "old_b", "volume", "spread_n", "spread_d", "days")
+_FADING: Final = ("n", "b", "ratio_b", "ratio_e", "volume", "spread_n", "spread_d", "days")
 
 
 class Wide(msgspec.Struct):

@@ -15,6 +15,11 @@ from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
 from streams.series import FINE_S, HOUR_S, LONGEST_S, Series
 
+SPELL_DAYS: Final = 2.0
+"""Bad days come in spells: so many of them are worth one."""
+CREPT: Final = 1.2
+"""What crept in is over when its share is rather ordinary than so many times as much, at least (odds)."""
+
 
 class Case(msgspec.Struct):
     """Something wrong in a series, with what was folded into it. Times in unix seconds."""
@@ -41,7 +46,8 @@ class Case(msgspec.Struct):
     followed: int = 0  # up to when evidence was taken (complaints that are counted)
     since: int = 0  # first harm, of a relapse its own
     sure: tuple[int, int, float] = (0, 0, 0.0)  # bad, total and expected as of the last alarm
-    lasts: int = 0  # seconds: it is not over for showing nothing for less
+    lasts: int = 0  # seconds: it is not over for showing nothing for less (it crept in: see `weeks`) …
+    today: float = 0.0  # … and evidence of the running day that it is ordinary again
     members: dict[str, dict[str, int]] = {}  # signal → segment → onset, for each that raised an alarm
     contributors: tuple[Contributor, ...] = ()
 
@@ -98,11 +104,21 @@ def follow(group: Group, s: Series, case: Case, n: int, bad: int) -> None:
         case.recovery = max(0.0, case.recovery + more)
         return
     add(case, n, bad, n * s.p)
-    p0 = s.odds / (1 + s.odds)
-    twice = 2 * s.odds / (1 + 2 * s.odds)
-    p1 = min(max(case.share, twice), max(0.99, (1 + p0) / 2))
-    case.recovery += (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
-    case.recovery = max(0.0, case.recovery)
+    odds, times = (s.p / (1 - s.p), CREPT) if case.lasts else (s.odds, 2.0)
+    p0, worse = odds / (1 + odds), times * odds / (1 + times * odds)
+    p1 = min(max(case.share, worse), max(0.99, (1 + p0) / 2))
+    more = (n - bad) * math.log((1 - p0) / (1 - p1)) - bad * math.log(p1 / p0)
+    if case.lasts:
+        case.today += more
+    else:
+        case.recovery = max(0.0, case.recovery + more)
+
+
+def rest(case: Case) -> None:
+    """A day of a case that crept in is over: it is worth no more than its part of two spells."""
+    if case.lasts:
+        case.recovery = max(0.0, case.recovery + min(case.today, evidence.SURE / (2 * SPELL_DAYS)))
+        case.today = 0.0
 
 
 def share(group: Group, case: Case) -> float:

@@ -170,6 +170,9 @@ class Judge:
     def _creeping(self, at: int) -> None:
         """Harm that creeps in over weeks can wait for the cases that are open."""
         state = self.state
+        for case in state.cases.values():
+            cases.rest(case)
+        self._recover(at)
         for group in state.groups.values():
             for harm in () if group.counted or cases.young(group) else weeks.harms(group, at):
                 s, run = harm.series, harm.run

@@ -9,7 +9,6 @@ from streams.baseline import Group
 from streams.cases import State, hurts, spans, young
 from streams.evidence import limits_of, near
 from streams.moles import Finding
-from streams.past import DAYS
 from streams.series import DAY_S, HOUR_S, HOURS, Series, of_day
 from streams.windows import Mask
 
@@ -23,9 +22,8 @@ def learn(state: State, midnight: int, half_life_days: float, period: float) -> 
         n, b = of_day(list(group.series.values()), midnight - DAY_S)
         covered = _covered(state, group, midnight, period)
         silence.learn(group, midnight, half_life_days, n)
-        past = group.past[: len(group.series)]
         _accept(state, group, midnight, period)
-        weeks.learn(past, np.where(covered, 0.0, n), np.where(covered, 0.0, b))
+        weeks.learn(group, np.where(covered, 0.0, n), np.where(covered, 0.0, b))
         covered |= _suspect(group, midnight, period)
         baseline.learn(group, midnight, half_life_days, n, b, covered)
 
@@ -57,9 +55,8 @@ def _accept(state: State, group: Group, midnight: int, period: float) -> None:
     for case in state.cases.values():
         if case.signal == group.signal and case.kind != "silence" and case.total and midnight - case.popped > period:
             row = group.series[case.segment].row
-            share, _ = weeks.ordinary(group, DAYS)
-            times = case.bad / case.total / float(share[row])
-            weeks.accept(group.past, slice(row, row + 1) if row else slice(len(group.series)), times)
+            some = slice(row, row + 1) if row else slice(len(group.series))
+            weeks.accept(group.past, some, row, case.total, case.bad)
 
 
 def _suspect(group: Group, midnight: int, period: float) -> Mask:

@@ -13,6 +13,7 @@ import numpy as np
 
 from streams import baseline, evidence
 from streams.baseline import FIRST, SHRINK, STEADY, Group
+from streams.cases import SPELL_DAYS
 from streams.evidence import Run
 from streams.intervals import Floats
 from streams.past import DAYS, Rows
@@ -23,8 +24,9 @@ LOOKS: Final = ((7, 7), (7, 28), (14, 14), (14, 28), (28, 28))
 weeks is no measure of the fourth, and a young moment has nothing older."""
 LEAST_BAD: Final = SHRINK
 """Fewer in a week or more are an anecdote: a share of ten has an error of a third."""
-SPELL_DAYS: Final = 2.0
-"""Bad days come in spells: so many of them are worth one."""
+FADE: Final = 0.5 ** (1 / 91)
+"""What is left of what is older, from day to day: half of it after a quarter of a year. (With the budget period as
+half-life a quiet moment would hardly have a past.)"""
 LASTS_S: Final = DAYS * DAY_S
 """So long such harm may show nothing, and not be over."""
 
@@ -38,10 +40,11 @@ class Harm(NamedTuple):
     run: Run
 
 
-def learn(past: Rows, n: Floats, b: Floats) -> None:
+def learn(group: Group, n: Floats, b: Floats) -> None:
     """Takes a day, of what no case covers: events and bad ones [series, hour]."""
+    past = group.past[: len(group.series)]
     for day, old, new in (("day_n", "old_n", n), ("day_b", "old_b", b)):
-        past[old] += past[day][:, -1]
+        past[old] = past[old] * FADE + past[day][:, -1]
         past[day][:, 1:] = past[day][:, :-1].copy()
         past[day][:, 0] = new.sum(axis=1)
 
@@ -52,14 +55,18 @@ def forget(past: Rows, some: slice, days: int) -> None:
         past["day_n"][some, :days] = past["day_b"][some, :days] = 0.0
 
 
-def accept(past: Rows, some: slice, times: float) -> None:
-    """Some rows are so many times as bad now, for good."""
-    past["old_b"][some] *= max(times, 1.0)
+def accept(past: Rows, some: slice, row: int, n: int, b: int) -> None:
+    """What was harm is ordinary now: so many bad of so many events in a row, and some rows as much worse as it is."""
+    share = float(past["old_b"][row] / past["old_n"][row]) if past["old_n"][row] else 0.0
+    if share > 0:
+        past["old_b"][some] *= max(b / n / share, 1.0)
+    if past["old_n"][row] < n:
+        past["old_n"][row], past["old_b"][row] = n, b
 
 
 def unlearn(group: Group, harm: Harm, midnight: int) -> None:
     """Takes back what it has taught: the level is what it was before. `all` has taught everybody."""
-    share, _ = ordinary(group, harm.ordinary)
+    share = ordinary(group, harm.ordinary).share
     row = harm.series.row
     some = slice(row, row + 1) if row else slice(0, len(group.series))
     forget(group.past, some, harm.days)
@@ -68,35 +75,43 @@ def unlearn(group: Group, harm: Harm, midnight: int) -> None:
         s.hour = -1  # what this hour expects is worked out anew
 
 
-def ordinary(group: Group, days: int) -> tuple[Floats, Floats]:
-    """The bad share [series] before the last so many days, and the variance of its estimate as a share of its square.
-    A segment borrows from its moment."""
+class Past(NamedTuple):
+    """What a window is held against."""
+
+    events: Floats  # [series]
+    share: Floats  # of bad ones
+    doubt: Floats  # the variance of its estimate, as a share of its square
+
+
+def ordinary(group: Group, days: int) -> Past:
+    """What was before the last so many days. A segment borrows from its moment."""
     past = group.past[: len(group.series)]
     n = past["old_n"] + past["day_n"][:, days:].sum(axis=1)
     b = past["old_b"] + past["day_b"][:, days:].sum(axis=1)
     whole = (b[0] + FIRST) / (n[0] + FIRST / (1 - group.objective))
-    doubt = 1 / (b[0] + FIRST)
     share = (b + SHRINK) / (n + SHRINK / whole)
-    doubts = 1 / (b + SHRINK) + doubt
-    share[0], doubts[0] = whole, doubt
-    return share, doubts
+    doubt = 1 / (b + SHRINK) + 1 / (b[0] + FIRST)
+    share[0], doubt[0] = whole, 1 / (b[0] + FIRST)
+    in_days = n * past["days"] / np.maximum(past["volume"], 1.0)
+    return Past(n, share, doubt + past["cv"] ** 2 / np.maximum(in_days / SPELL_DAYS, 1.0))
 
 
 def harms(group: Group, midnight: int) -> list[Harm]:
     """The series that are harmed, the likeliest first: a segment was picked among many, which is what it has to be
-    likelier by."""
+    likelier by. The past must be a quarter of the window at least: its error is twice the window's then."""
     rows = {s.row: s for s in group.series.values() if not s.alone and not s.case}
     past, limit, many = group.past[: len(group.series)], _limit(group), math.log(max(len(group.series) - 1, 1))
     handicap = np.where(np.arange(len(past)), many, 0.0)
     best: dict[int, tuple[float, int]] = {}
     for days, before in LOOKS:
         n, b = past["day_n"][:, :days].astype(float), past["day_b"][:, :days].astype(float)
-        share, doubt = ordinary(group, before)
+        events, share, doubt = ordinary(group, before)
         total, bad = n.sum(axis=1), b.sum(axis=1)
         mean = total * share * _rest(group, total, bad, share)
         spells = SPELL_DAYS * (n * n).sum(axis=1) / np.maximum(total, 1.0) ** 2
         nats = chance(bad, mean, past["cv"] ** 2 * np.minimum(spells, 1.0) + doubt) - handicap
-        for row in rows.keys() & set(np.flatnonzero((nats >= limit) & (bad >= LEAST_BAD)).tolist()):
+        known = (nats >= limit) & (bad >= LEAST_BAD) & (4 * events >= total)
+        for row in rows.keys() & set(np.flatnonzero(known).tolist()):
             harmed = evidence.wilson_low(float(bad[row]), float(total[row])) > 1 - group.objective
             if harmed and nats[row] > best.get(row, (0.0, 0))[0]:
                 best[row] = float(nats[row]), before
@@ -136,7 +151,7 @@ def _harm(group: Group, s: Series, before: int, midnight: int) -> Harm:
     """Since when: of the days that are not held for ordinary, those up to now whose excess is the least likely."""
     mine = group.past[s.row]
     n, b = np.cumsum(mine["day_n"][:before], dtype=float), np.cumsum(mine["day_b"][:before], dtype=float)
-    share = float(ordinary(group, before)[0][s.row])
+    share = float(ordinary(group, before).share[s.row])
     last = int(np.argmax(chance(b, n * share, np.zeros(before))))
     begin = midnight - (last + 1) * DAY_S
     run = Run(begin, round(b[last]), round(n[last]), float(n[last]) * share, LASTS_S)

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from scipy.stats import nbinom
 from streams import weeks
 from streams.baseline import Group
 from streams.moles import Finding
-from streams.past import DAYS, rows
+from streams.past import DAYS
 from streams.series import HOURS
 from tests.judged import DAY, Steps, T, judge, run, ups
 
@@ -60,7 +59,7 @@ def test_what_creeps_in_over_weeks_is_one_mole_from_beginning_to_end() -> None:
     assert 40 <= in_days(up.first_harm) < in_days(up.at) <= 62, "the budget burns from the ninth day on"
     assert 3 * up.expected < up.bad
     over = found[-1]
-    assert 65 < in_days(over.at) <= 72
+    assert 65 < in_days(over.at) <= 76
     assert over.total > up.total
 
 
@@ -77,7 +76,7 @@ def test_a_quiet_moment_that_fails_four_times_as_often_for_weeks_is_found() -> N
     for seed in range(1, 6):
         one = judge()
         one.objectives["outcome"] = 0.9
-        steps = [(at, counts) for at, counts in days(100, late, 1, seed) if sum(c[2] + c[3] for c in counts)]
+        steps = [(at, counts) for at, counts in days(115, late, 1, seed) if sum(c[2] + c[3] for c in counts)]
         life = [f for f in run(steps, one) if f.event in ("up", "over")]
         assert [f.event for f in life] == ["up", "over"], seed
         assert 55 <= in_days(life[0].first_harm) <= 66
@@ -124,13 +123,15 @@ def test_evidence_is_never_more_than_its_chance(mean: float, variation: float, t
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), min_size=1, max_size=60))
 def test_a_day_is_of_the_last_four_weeks_or_old(many: list[tuple[int, int]]) -> None:
-    past = rows(1)
+    group = Group("outcome", 0.99, 1.0)
+    group.add("all")
     for n, b in many:
-        weeks.learn(past, np.full((1, HOURS), n / HOURS), np.full((1, HOURS), b / HOURS))
-    newest = many[::-1]
+        weeks.learn(group, np.full((1, HOURS), n / HOURS), np.full((1, HOURS), b / HOURS))
+    past, newest = group.past[:1], many[::-1]
     padded = [x for x, _ in newest[:DAYS]] + [0] * (DAYS - len(many))
     assert past["day_n"][0].tolist() == pytest.approx(padded, rel=1e-5)
-    assert past["old_b"][0] == pytest.approx(sum(b for _, b in newest[DAYS:]), rel=1e-5)
+    old = sum(b * 0.5 ** (i / 91) for i, (_, b) in enumerate(newest[DAYS:]))
+    assert past["old_b"][0] == pytest.approx(old, rel=1e-5)
 
 
 def test_the_past_that_a_window_is_held_against_ends_before_it() -> None:
@@ -138,10 +139,10 @@ def test_the_past_that_a_window_is_held_against_ends_before_it() -> None:
     group.add("all")
     for day in range(60):
         bad = 1.0 if day < 32 else 0.0 if day < 53 else 5.0
-        weeks.learn(group.past[:1], np.full((1, HOURS), 1.0), np.full((1, HOURS), bad / HOURS))
-    shares = [float(weeks.ordinary(group, before)[0][0]) for before in (0, 7, DAYS)]
-    whole, to_last_week, old = shares
-    assert whole == pytest.approx((32 + 35 + 1) / (60 * 24 + 100))
-    assert to_last_week == pytest.approx((32 + 1) / (53 * 24 + 100))
-    assert old == pytest.approx((32 + 1) / (32 * 24 + 100))
-    assert all(a != b for a, b in pairwise(shares))
+        weeks.learn(group, np.full((1, HOURS), 1.0), np.full((1, HOURS), bad / HOURS))
+    shares = [float(weeks.ordinary(group, before).share[0]) for before in (0, 7, DAYS)]
+    newest = [5.0] * 7 + [0.0] * 21 + [1.0] * 32
+    for before, share in zip((0, 7, DAYS), shares, strict=True):
+        left = [0.5 ** (max(i - DAYS, 0) / 91) for i in range(60)]
+        b = sum(x * f for x, f in zip(newest[before:], left[before:], strict=True))
+        assert share == pytest.approx((b + 1) / (24 * sum(left[before:]) + 100), rel=1e-5)
