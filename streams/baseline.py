@@ -171,19 +171,13 @@ def learn(group: Group, day_end: int, half_life_days: float, n: Floats, b: Float
     expect(group, day_end)
 
 
-def unlearn(group: Group, rows: list[int], shares: Floats, midnight: int) -> None:
-    """Takes back what harm has taught: as a whole, the bad share of a row is no more than this."""
-    past = group.past
-    for row, share in zip(rows, shares.tolist(), strict=True):
-        n, b = float(past["n"][row].sum()), float(past["b"][row].sum())
-        if b > n * share:
-            past["b"][row] *= n * share / b
-            past["ratio_b"][row] *= n * share / b
+def unlearn(group: Group, times: Floats, midnight: int) -> None:
+    """Takes back what harm has taught: the bad share of a series is so many times what it was [series]."""
+    past = group.past[: len(group.series)]
+    past["b"] *= times[:, None]
+    past["ratio_b"] *= times
     for name, wide in group.wide.items():
-        row = group.series[name].row
-        n, b = wide.whole
-        if row in rows and b > n * (share := float(shares[rows.index(row)])):
-            wide.b = [x * n * share / b for x in wide.b]
+        wide.b = [x * float(times[group.series[name].row]) for x in wide.b]
     expect(group, midnight)
 
 

@@ -11,22 +11,27 @@ from collections.abc import Iterable
 from typing import Final
 
 from streams import cases, names, surge
-from streams.baseline import Group
+from streams.baseline import HIGHEST, LOWEST, Group
 from streams.cases import Case, State
-from streams.evidence import MIN_BAD, likeliest, stands, surprise, surprised, wilson_high, wilson_low
+from streams.evidence import (
+    MIN_BAD,
+    Run,
+    likeliest,
+    limits_of,
+    stands,
+    surprise,
+    surprised,
+    wilson_high,
+    wilson_low,
+)  # fmt: skip
 from streams.moles import Contributor
-from streams.series import HOUR_S, MEMORY_S, Series
+from streams.series import DAY_S, FINE_S, HOUR_S, LONGEST_S, MEMORY_S, Series
 
 MOST: Final = 0.8
 """Blame goes on until it explains so much of the excess (Pareto's share)."""
 SHOWN: Final = 5
 TOGETHER_S: Final = HOUR_S
 """Onsets within the hour (the page's long burn window) are one onset: an onset is no better known than that."""
-
-
-SETTLE_S: Final = 6 * HOUR_S
-"""So long after its last alarm a case may still not be over: the long window of the second burn pair must be free of
-it. What begins in that time belongs to it."""
 
 
 def dimension(segment: str) -> str:
@@ -141,12 +146,16 @@ def wider(group: Group, since: int, segments: Iterable[str]) -> bool:
 
 
 def one_of(state: State, group: Group, s: Series, onset: int, at: int) -> Case | None:
-    """The open case that an alarm of series `s` is part of, if any."""
-    known = [c for c in state.cases.values() if c.kind != "silence"]
+    """The open case that an alarm of series `s` is part of, if any. What crept in is of its own signals only."""
+    known = [
+        c
+        for c in state.cases.values()
+        if c.kind != "silence" and (c.popped == at or not c.lasts or s.signal in c.members)
+    ]
     for case in known:
         if case.segment == s.segment or case.popped == at:
             return case
-    hurting = [c for c in known if _takes_in(state, c, at) and (not c.eased or onset - c.last <= SETTLE_S)]
+    hurting = [c for c in known if _takes_in(state, c, at) and (not c.eased or onset - c.last <= cases.SETTLE_S)]
     for case in hurting:
         if case.segment == names.ALL:
             return case
@@ -169,6 +178,20 @@ def _apart(segment: str, onset: int, case: Case) -> bool:
     nobody is in two segments."""
     other = segment not in {x for some in case.members.values() for x in some}
     return other and dimension(segment) == dimension(case.segment) and onset - case.first_harm > TOGETHER_S
+
+
+def beyond(group: Group, s: Series, case: Case, at: int) -> Run | None:
+    """What is sudden while a case is up that crept in (`weeks`): in the last hour, six or day worse than twice what
+    the case is, or the days before, by as much evidence as any alarm asks for."""
+    level = case.bad / case.total * s.p / max(group.series[case.segment].p, LOWEST)
+    whole_n, whole_b = s.since(at - s.memory)
+    for window in (HOUR_S, FINE_S, DAY_S):
+        n, b = s.since(at - window)
+        usual = min(2 * max(level, (whole_b - b) / max(whole_n - n, 1)), HIGHEST)
+        harm = b >= MIN_BAD and wilson_low(b, n) > max(usual, 1 - group.objective)
+        if harm and surprise(n, b, usual) >= min(limits_of(group, s)):
+            return Run(at - window, b, n, n * s.p)
+    return None
 
 
 def outgrows(group: Group, onset: int, case: Case) -> bool:
@@ -202,3 +225,8 @@ def side(case: Case) -> list[str]:
 def fresh(first_harm: int, at: int, memory: int = MEMORY_S) -> bool:
     """Whether a case is young enough to take in others: without an end, merges would make chains without end."""
     return at - first_harm <= memory
+
+
+def crept(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether harms (since when, found when) crept in together: both took a week, and began in the same one."""
+    return min(one[1] - one[0], other[1] - other[0]) >= LONGEST_S >= abs(one[0] - other[0])

@@ -13,8 +13,16 @@ from streams.burn import FAST, PAIRS, burning
 from streams.intervals import Z
 from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
-from streams.series import FINE_S, HOUR_S, LONGEST_S, Series
+from streams.series import DAY_S, FINE_S, HOUR_S, LONGEST_S, Series
 
+SETTLE_S: Final = 6 * HOUR_S
+"""So long after its last alarm a case may still not be over: the long window of the second burn pair must be free of
+it. What begins in that time belongs to it."""
+LEANING: Final = math.log(10)
+"""Evidence that it leans that way."""
+CLOSE_S: Final = DAY_S - SETTLE_S
+"""So long after its last alarm a case may still not be over: causes come back with the hour of the day, a night says
+nothing, and what lasts as long as a case takes to settle is back by then. That it recovers is told long before."""
 SPELL_DAYS: Final = 2.0
 """Bad days come in spells: so many of them are worth one."""
 CREPT: Final = 1.2
@@ -114,10 +122,13 @@ def follow(group: Group, s: Series, case: Case, n: int, bad: int) -> None:
         case.recovery = max(0.0, case.recovery + more)
 
 
-def rest(case: Case) -> None:
-    """A day of a case that crept in is over: it is worth no more than its part of two spells."""
+def rest(case: Case, at: int) -> None:
+    """A day of a case that crept in is over: it is worth no more than its part of two spells, and one that was rather
+    harm is an alarm."""
     if case.lasts:
         case.recovery = max(0.0, case.recovery + min(case.today, evidence.SURE / (2 * SPELL_DAYS)))
+        if case.today < 0 and not case.eased:
+            case.last, case.sure = at, (case.bad, case.total, case.expected)
         case.today = 0.0
 
 
@@ -181,6 +192,26 @@ def renewed(case: Case, group: Group, s: Series, at: int) -> bool:
         if harm and evidence.surprise(n, bad, s.odds / (1 + s.odds)) >= evidence.SURE:
             return True
     return False
+
+
+def lasts(state: State, case: Case) -> int:
+    """So many seconds after its last alarm a case is over."""
+    return CLOSE_S if case.recovery >= evidence.SURE else max(memory(state, case), case.lasts)
+
+
+def leans(case: Case, at: int) -> bool:
+    """Whether it begins to recover."""
+    return not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S
+
+
+def due(state: State, case: Case, more_s: int) -> int:
+    """When something may be said of it; figures that have grown no sooner than so many seconds after the last."""
+    times = [case.last + lasts(state, case)]
+    if LEANING <= case.recovery < evidence.SURE and not case.eased:
+        times.append(max(case.last, case.harmed) + HOUR_S)
+    if grown(case):
+        times.append(case.told + more_s)
+    return min(times)
 
 
 def grown(case: Case) -> bool:

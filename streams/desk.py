@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from streams import blame, days, names
+from streams import blame, cases, days, names
 from streams.catalogue import TIERS, Catalogue
 from streams.lives import (
     Desked,
@@ -187,7 +187,7 @@ class Desk:
             return False
         if f.moment == life.moment and life.cases[life.case] != "over":
             return False  # the moment's own judge has said that it is another
-        if life.state == "recovering" and f.first_harm - life.harmed > blame.SETTLE_S:
+        if life.state == "recovering" and f.first_harm - life.harmed > cases.SETTLE_S:
             return False  # it began when that one had settled
         if self._graver(f, life) and f.first_harm - life.first_harm > blame.TOGETHER_S:
             return False  # a page is not to be found in an old ticket
@@ -196,7 +196,8 @@ class Desk:
             return True  # moments that fall silent at once have a source in common
         if not any(days.related(self.catalogue, self.state, f.moment, m) for m in life.moments):
             return together and f.segment != names.ALL
-        if not blame.fresh(life.first_harm, f.at):
+        crept = blame.crept((life.first_harm, life.popped), (f.first_harm, f.at))
+        if not (crept or blame.fresh(life.first_harm, f.at)):
             return False
         if f.segment == names.ALL != life.segment:
             return _carries(life.segment, f.contributors, f.bad - f.expected)

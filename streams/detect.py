@@ -6,7 +6,6 @@ rule, else `shift`. A failing segment inside a failing moment is that case's bla
 average is a case of its own.
 """
 
-import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -21,11 +20,6 @@ from streams.series import BLOCK_S, DAY_S, HOUR_S, STEP_S, Series
 
 Count = tuple[str, str, int, int]  # segment, signal, good, bad
 
-LEANING: Final = math.log(10)
-"""Evidence that it leans that way."""
-CLOSE_S: Final = DAY_S - blame.SETTLE_S
-"""So long after its last alarm a case may still not be over: causes come back with the hour of the day, a night says
-nothing, and what lasts as long as a case takes to settle is back by then. That it recovers is told long before."""
 FORGOTTEN: Final = 20
 """Half-lives after which a millionth of the past is left: who has heard nothing for so long learns nothing more (one
 wrong time in a file makes decades)."""
@@ -131,13 +125,12 @@ class Judge:
                 group.counted = surge.counted(group)
             if s.segment != names.ALL:
                 evidence.refresh(group, s, at - STEP_S)
-        if bad and (surge.weigh(group, s) if group.counted else self._worse(group, s, at)):
+        if bad and (
+            surge.weigh(group, s) if group.counted else evidence.weigh(group, s) or cases.urgent(group, s, at)
+        ):
             suspects.append(s)
         if s.case and (case := self.state.cases[s.case]).segment == s.segment and case.signal == s.signal:
             cases.follow(group, s, case, n, bad)
-
-    def _worse(self, group: Group, s: Series, at: int) -> bool:
-        return evidence.weigh(group, s) or cases.urgent(group, s, at)
 
     def _alarm(self, s: Series, at: int) -> None:
         """A score is at its limit: the open case's, somebody else's part, or a new case."""
@@ -145,6 +138,8 @@ class Judge:
         if s.alone and s.segment == names.COMPANY:
             return  # what the firm believes hurts nobody
         case = state.cases.get(s.case)
+        if case is not None and self._sudden(group, s, case, at):
+            return
         if case is not None and s.segment == case.segment:
             old = (case.eased or case.faint) and not cases.renewed(case, group, s, at)
             cases.resume(case, group, s)
@@ -161,24 +156,42 @@ class Judge:
             del case.members[s.signal][s.segment]
         known = blame.one_of(state, group, s, onset, at)
         if known is not None:
-            self._join(known, s, onset, at)
+            if not self._sudden(group, s, known, at):
+                self._join(known, s, onset, at)
         elif (wide := blame.alike(group, s, k)) >= 0:
             self._open(group, group.all, evidence.run(group.all, wide), at, s, onset)
         else:
             self._open(group, s, evidence.run(s, k), at, s, onset)
 
+    def _sudden(self, group: Group, s: Series, case: Case, at: int) -> bool:
+        """What crept in gives way to what is worse than it: that is a case of its own."""
+        run = blame.beyond(group, s, case, at) if case.lasts and case.popped < at else None
+        if run is None:
+            return False
+        if (s.signal, s.segment) == (case.signal, case.segment):
+            self._close(case, at)
+        else:
+            case.members.get(s.signal, {}).pop(s.segment, None)
+        known = next((c for c in self.state.cases.values() if c.popped == at), None)
+        if known is None:
+            self._open(group, s, run, at, s, run.begin)
+        else:
+            cases.adopt(known, s, run.begin)
+        return True
+
     def _creeping(self, at: int) -> None:
         """Harm that creeps in over weeks can wait for the cases that are open."""
         state = self.state
         for case in state.cases.values():
-            cases.rest(case)
+            cases.rest(case, at)
         self._recover(at)
         for group in state.groups.values():
             for harm in () if group.counted or cases.young(group) else weeks.harms(group, at):
                 s, run = harm.series, harm.run
                 known = blame.one_of(state, group, s, run.begin, at)
-                if known is None:
+                if known is None or known.popped == at:
                     weeks.unlearn(group, harm, at)
+                if known is None:
                     self._open(group, s, run, at, s, run.begin)
                 elif known.popped == at:
                     cases.adopt(known, s, run.begin)
@@ -224,7 +237,7 @@ class Judge:
                 if watch.hear(self.state, case, at, SURE):
                     self._close(case, at)
                     watch.end(self.state, case, at)
-            elif (over := at - case.last >= self._lasts(case)) or self._leans(case, at):
+            elif (over := at - case.last >= cases.lasts(self.state, case)) or cases.leans(case, at):
                 if cases.hurts(self.state, case, at):
                     self._again(case, at)
                 elif over:
@@ -235,13 +248,6 @@ class Judge:
                     self._tell(case, "ease", at)
             elif cases.grown(case) and at - case.told >= MORE_S:
                 self._tell(case, "more", at)
-
-    def _lasts(self, case: Case) -> int:
-        """So many seconds after its last alarm a case is over."""
-        return CLOSE_S if case.recovery >= SURE else max(cases.memory(self.state, case), case.lasts)
-
-    def _leans(self, case: Case, at: int) -> bool:
-        return not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S
 
     def _close(self, case: Case, at: int) -> None:
         cases.settle(self.state, case)
@@ -280,16 +286,8 @@ class Judge:
 
     def _next(self) -> int:
         state = self.state
-        due = min(state.midnight, state.looks[0][0] if state.looks else state.midnight)
-        for case in state.cases.values():
-            if case.kind == "silence":
-                continue
-            due = min(due, case.last + self._lasts(case))
-            if LEANING <= case.recovery < SURE and not case.eased:
-                due = min(due, max(case.last, case.harmed) + HOUR_S)
-            if cases.grown(case):
-                due = min(due, case.told + MORE_S)
-        return due
+        due = [cases.due(state, case, MORE_S) for case in state.cases.values() if case.kind != "silence"]
+        return min((state.midnight, *due, *(look for look, _, _ in state.looks[:1])))
 
     def dump(self) -> bytes:
         """All state; `load` on a new judge takes it."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from streams import blame
+from streams import blame, cases
 from streams.catalogue import TIERS, Catalogue
 from streams.evidence import wilson_low
 from streams.explain import explain
@@ -62,7 +62,7 @@ def settles(catalogue: Catalogue, life: Life) -> int:
     """So many seconds without harm make more of it an outage of its own to whoever was told that a mole recovers:
     six hours, the long window of a page's second pair; where it is game over three: it takes one until it is told
     that it recovers, and two more are a ticket's short window."""
-    return 3 * HOUR_S if gravest(catalogue, life) == TIERS[0] else blame.SETTLE_S
+    return 3 * HOUR_S if gravest(catalogue, life) == TIERS[0] else cases.SETTLE_S
 
 
 def rests(catalogue: Catalogue, life: Life, at: int) -> bool:

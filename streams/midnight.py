@@ -57,6 +57,7 @@ def _accept(state: State, group: Group, midnight: int, period: float) -> None:
             row = group.series[case.segment].row
             some = slice(row, row + 1) if row else slice(len(group.series))
             weeks.accept(group.past, some, row, case.total, case.bad)
+            case.lasts = 0
 
 
 def _suspect(group: Group, midnight: int, period: float) -> Mask:

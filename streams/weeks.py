@@ -18,6 +18,7 @@ from streams.evidence import Run
 from streams.intervals import Floats
 from streams.past import DAYS, Rows
 from streams.series import DAY_S, Series
+from streams.windows import Ints
 
 LOOKS: Final = ((7, 7), (7, 28), (14, 14), (14, 28), (28, 28))
 """Days of a window, and the days ago at which the past ends that it is held against: what has crept in for three
@@ -49,7 +50,7 @@ def learn(group: Group, n: Floats, b: Floats) -> None:
         past[day][:, 0] = new.sum(axis=1)
 
 
-def forget(past: Rows, some: slice, days: int) -> None:
+def forget(past: Rows, some: slice | Ints, days: int) -> None:
     """Of some rows the last so many days: a case covers them."""
     if days > 0:
         past["day_n"][some, :days] = past["day_b"][some, :days] = 0.0
@@ -65,12 +66,21 @@ def accept(past: Rows, some: slice, row: int, n: int, b: int) -> None:
 
 
 def unlearn(group: Group, harm: Harm, midnight: int) -> None:
-    """Takes back what it has taught: the level is what it was before. `all` has taught everybody."""
-    share = ordinary(group, harm.ordinary).share
-    row = harm.series.row
-    some = slice(row, row + 1) if row else slice(0, len(group.series))
-    forget(group.past, some, harm.days)
-    baseline.unlearn(group, list(range(*some.indices(len(group.series)))), share[some], midnight)
+    """Takes back what it has taught: the level is what it was before. `all` has taught everybody but the voices, to
+    expect as many times as much."""
+    row, past = harm.series.row, group.past[: len(group.series)]
+    before = ordinary(group, harm.ordinary)
+    level = float(past["b"][row].sum() / max(past["n"][row].sum(), 1.0))
+    times = np.ones(len(past))
+    if level > before.share[row]:
+        times[row] = before.share[row] / level
+    if not row:
+        alone = np.fromiter((s.alone for s in group.series.values()), np.bool_, len(past))
+        times = np.where(alone, 1.0, times[0])
+        forget(past, np.flatnonzero(~alone), harm.days)
+    else:
+        forget(past, np.array([row]), harm.days)
+    baseline.unlearn(group, times, midnight)
     for s in group.series.values():
         s.hour = -1  # what this hour expects is worked out anew
 

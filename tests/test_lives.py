@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from streams.blame import SETTLE_S
+from streams.cases import SETTLE_S
 from streams.desk import Desk
 from streams.lives import Labels, Quiet
 from streams.moles import Action, Command

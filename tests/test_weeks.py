@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import nbinom
 
-from streams import weeks
+from streams import blame, weeks
 from streams.baseline import Group
 from streams.moles import Finding
 from streams.past import DAYS
@@ -108,6 +108,54 @@ def test_after_it_is_gone_its_like_is_found_as_fast_as_the_first_time() -> None:
     found = run(days(130, lambda day, plan: max(first(day, plan), second(day, plan))))
     one, other = ups(found)
     assert in_days(other.at) - 90 <= in_days(one.at) - 40 + 3
+
+
+def test_a_promise_that_nobody_keeps_is_told_once_and_not_each_month() -> None:
+    found = run(days(150, lambda day, _: 0.4))
+    assert len(ups(found)) == 1
+    assert in_days(found[-1].at) < 50
+
+
+def test_a_level_that_is_higher_for_good_is_one_mole_until_it_is_ordinary() -> None:
+    found = run(days(180, lambda day, _: 0.024 if day >= 60 else 0.008, 80))
+    crept = [f for f in ups(found) if f.at - f.first_harm >= 7 * DAY]
+    assert len(crept) <= 1
+    assert [f for f in ups(found) if in_days(f.at) > 95] == []
+
+
+def test_where_days_differ_by_as_much_as_they_expect_a_young_past_makes_no_moles() -> None:
+    """One low day in it would make all the others high, and they would be forgotten as harm."""
+    for seed in (1, 2, 3):
+        level = np.random.default_rng(seed).gamma(1.0, 1.0, 90)
+        steps = days(90, lambda day, _: min(0.02 * level[int(day)], 0.9), 120, seed)  # noqa: B023
+        assert [f for f in ups(run(steps)) if f.at - f.first_harm >= 7 * DAY] == []
+
+
+def test_an_outage_while_something_creeps_is_a_mole_of_its_own() -> None:
+    creeping = creeps(40, 80, 0.03)
+    found = run(days(90, lambda day, plan: 0.9 if 62 <= day < 62.5 else creeping(day, plan), 24))
+    crept, outage = ups(found)[:2]
+    assert in_days(crept.at) < 62 <= in_days(outage.first_harm) <= in_days(outage.at) < 62.5
+    assert outage.bad > 0.5 * outage.total
+
+
+def test_what_creeps_in_a_moment_says_nothing_of_a_voice() -> None:
+    """A voice is no part of `all`: what robots see is as bad as ever."""
+    creeping = creeps(60, 100, 0.03)
+    g = np.random.default_rng(2)
+    steps = []
+    for at, counts in days(110, creeping, 24):
+        bad = int(g.binomial(2, 0.15))
+        steps.append((at, [*counts, ("voice=probe", "outcome", 2 - bad, bad)] if at > T + 45 * DAY else counts))
+    found = ups(run(steps))
+    assert "all" in {f.segment for f in found}
+    assert [f for f in found if f.segment == "voice=probe" and in_days(f.at) > 70] == []
+
+
+def test_moments_in_which_the_same_creeps_in_are_linked() -> None:
+    assert blame.crept((0, 20 * DAY), (5 * DAY, 22 * DAY))
+    assert not blame.crept((0, 20 * DAY), (8 * DAY, 22 * DAY)), "it began in another week"
+    assert not blame.crept((0, 20 * DAY), (5 * DAY, 6 * DAY)), "sudden harm did not creep in"
 
 
 @given(
