@@ -182,14 +182,17 @@ def _apart(segment: str, onset: int, case: Case) -> bool:
 
 def beyond(group: Group, s: Series, case: Case, at: int) -> Run | None:
     """What is sudden while a case is up that crept in (`weeks`): in the last hour, six or day worse than twice what
-    the case is, or the days before, by as much evidence as any alarm asks for."""
+    the case is, or the days before. On as much evidence as any alarm asks for, and what it has to be likelier by: it
+    was picked among many series and three windows."""
     level = case.bad / case.total * s.p / max(group.series[case.segment].p, LOWEST)
     whole_n, whole_b = s.since(at - s.memory)
-    for window in (HOUR_S, FINE_S, DAY_S):
+    windows = HOUR_S, FINE_S, DAY_S
+    asked = min(limits_of(group, s)) + math.log(len(windows) * len(group.series))
+    for window in windows:
         n, b = s.since(at - window)
-        usual = min(2 * max(level, (whole_b - b) / max(whole_n - n, 1)), HIGHEST)
-        harm = b >= MIN_BAD and wilson_low(b, n) > max(usual, 1 - group.objective)
-        if harm and surprise(n, b, usual) >= min(limits_of(group, s)):
+        usual = min(max(level, (whole_b - b) / max(whole_n - n, 1)), HIGHEST)
+        harm = b >= MIN_BAD and wilson_low(b, n) > max(2 * usual, 1 - group.objective)
+        if harm and surprise(n, b, usual) >= asked:
             return Run(at - window, b, n, n * s.p)
     return None
 
