@@ -187,9 +187,7 @@ def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
         return
     p = past["expect"]
     bad, e, noise = b.sum(axis=1), (n * p).sum(axis=1), (n * p * (1 - p)).sum(axis=1)
-    prior = 1 / max(float(past["cv"][0]), STEADY) ** 2
-    rest = (prior + np.maximum(0.0, bad[0] - bad)) / (prior + np.maximum(0.0, e[0] - e))
-    rest = np.where(past["wide"], 1.0, np.maximum(1.0, rest))
+    rest = rests(past, bad, e)
     mean = e * rest
     told = np.where(e > 0, _told(mean), 0.0)
     squared = ((bad - mean) ** 2 - noise * rest) / np.where(e > 0, mean, 1.0) ** 2
@@ -199,6 +197,15 @@ def _spread(group: Group, past: Rows, n: Floats, b: Floats) -> None:
     past["spread_d"] += told
     group.pool_n += float(difference[~past["wide"]].sum())
     group.pool_d += float(told[~past["wide"]].sum())
+
+
+def rests(past: Rows, bad: Floats, e: Floats) -> Floats:
+    """How much worse than expected the rest of each series' moment was, where so many were bad and e were expected: 1
+    or more; 1 for who has a past of its own."""
+    prior = 1 / max(float(past["cv"][0]), STEADY) ** 2
+    rest = (prior + np.maximum(0.0, bad[0] - bad)) / (prior + np.maximum(0.0, e[0] - e))
+    found: Floats = np.where(past["wide"], 1.0, np.maximum(1.0, rest))
+    return found
 
 
 def _told(e: Floats) -> Floats:

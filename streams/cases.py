@@ -13,7 +13,7 @@ from streams.burn import FAST, PAIRS, burning
 from streams.intervals import Z
 from streams.moles import Contributor
 from streams.past import PAST, packed, unpacked
-from streams.series import DAY_S, FINE_S, HOUR_S, LONGEST_S, Series
+from streams.series import BLOCK_S, DAY_S, FINE_S, HOUR_S, LONGEST_S, Series
 
 SETTLE_S: Final = 6 * HOUR_S
 """So long after its last alarm a case may still not be over: the long window of the second burn pair must be free of
@@ -23,6 +23,8 @@ LEANING: Final = math.log(10)
 CLOSE_S: Final = DAY_S - SETTLE_S
 """So long after its last alarm a case may still not be over: causes come back with the hour of the day, a night says
 nothing, and what lasts as long as a case takes to settle is back by then. That it recovers is told long before."""
+MORE_S: Final = BLOCK_S
+"""Figures that have grown by a tenth are told at most so often."""
 SPELL_DAYS: Final = 2.0
 """Bad days come in spells: so many of them are worth one."""
 CREPT: Final = 1.2
@@ -204,13 +206,13 @@ def leans(case: Case, at: int) -> bool:
     return not case.eased and case.recovery >= LEANING and at - max(case.last, case.harmed) >= HOUR_S
 
 
-def due(state: State, case: Case, more_s: int) -> int:
-    """When something may be said of it; figures that have grown no sooner than so many seconds after the last."""
+def due(state: State, case: Case) -> int:
+    """When something may be said of it."""
     times = [case.last + lasts(state, case)]
     if LEANING <= case.recovery < evidence.SURE and not case.eased:
         times.append(max(case.last, case.harmed) + HOUR_S)
     if grown(case):
-        times.append(case.told + more_s)
+        times.append(case.told + MORE_S)
     return min(times)
 
 

@@ -24,9 +24,7 @@ FORGOTTEN: Final = 20
 """Half-lives after which a millionth of the past is left: who has heard nothing for so long learns nothing more (one
 wrong time in a file makes decades)."""
 TELL_S: Final = HOUR_S
-"""That an open case goes on is told at most so often …"""
-MORE_S: Final = BLOCK_S
-"""… and its figures, when they have grown by a tenth."""
+"""That an open case goes on is told at most so often; its figures: `cases.MORE_S`."""
 
 
 class Judge:
@@ -172,11 +170,7 @@ class Judge:
             self._close(case, at)
         else:
             case.members.get(s.signal, {}).pop(s.segment, None)
-        known = next((c for c in self.state.cases.values() if c.popped == at), None)
-        if known is None:
-            self._open(group, s, run, at, s, run.begin)
-        else:
-            cases.adopt(known, s, run.begin)
+        self._found(group, s, run, at, next((c for c in self.state.cases.values() if c.popped == at), None))
         return True
 
     def _creeping(self, at: int) -> None:
@@ -189,12 +183,16 @@ class Judge:
             for harm in () if group.counted or cases.young(group) else weeks.harms(group, at):
                 s, run = harm.series, harm.run
                 known = blame.one_of(state, group, s, run.begin, at)
-                if known is None or known.popped == at:
-                    weeks.unlearn(group, harm, at)
-                if known is None:
-                    self._open(group, s, run, at, s, run.begin)
-                elif known.popped == at:
-                    cases.adopt(known, s, run.begin)
+                if known is not None and known.popped < at:
+                    continue
+                weeks.unlearn(group, harm, at)
+                self._found(group, s, run, at, known)
+
+    def _found(self, group: Group, s: Series, run: Run, at: int, known: Case | None) -> None:
+        if known is None:
+            self._open(group, s, run, at, s, run.begin)
+        else:
+            cases.adopt(known, s, run.begin)
 
     def _open(self, group: Group, s: Series, run: Run, at: int, raised: Series, onset: int) -> None:
         """A case of what has gathered in `s`; `raised`: who raised the alarm, since when."""
@@ -246,7 +244,7 @@ class Judge:
                     cases.settle(self.state, case)
                     case.eased, case.eased_at, case.faint = True, at, False
                     self._tell(case, "ease", at)
-            elif cases.grown(case) and at - case.told >= MORE_S:
+            elif cases.grown(case) and at - case.told >= cases.MORE_S:
                 self._tell(case, "more", at)
 
     def _close(self, case: Case, at: int) -> None:
@@ -286,7 +284,7 @@ class Judge:
 
     def _next(self) -> int:
         state = self.state
-        due = [cases.due(state, case, MORE_S) for case in state.cases.values() if case.kind != "silence"]
+        due = [cases.due(state, case) for case in state.cases.values() if case.kind != "silence"]
         return min((state.midnight, *due, *(look for look, _, _ in state.looks[:1])))
 
     def dump(self) -> bytes:

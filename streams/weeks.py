@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from streams import baseline, evidence
-from streams.baseline import FIRST, SHRINK, STEADY, Group
+from streams.baseline import FIRST, SHRINK, Group
 from streams.cases import SPELL_DAYS
 from streams.evidence import Run
 from streams.intervals import Floats
@@ -117,7 +117,7 @@ def harms(group: Group, midnight: int) -> list[Harm]:
         n, b = past["day_n"][:, :days].astype(float), past["day_b"][:, :days].astype(float)
         events, share, doubt = ordinary(group, before)
         total, bad = n.sum(axis=1), b.sum(axis=1)
-        mean = total * share * _rest(group, total, bad, share)
+        mean = total * share * baseline.rests(past, bad, total * share)
         spells = SPELL_DAYS * (n * n).sum(axis=1) / np.maximum(total, 1.0) ** 2
         nats = chance(bad, mean, past["cv"] ** 2 * np.minimum(spells, 1.0) + doubt) - handicap
         known = (nats >= limit) & (bad >= LEAST_BAD) & (4 * events >= total)
@@ -144,17 +144,6 @@ def chance(bad: Floats, mean: Floats, variance: Floats) -> Floats:
         (x + shape) / (mean + shape)
     )
     return np.maximum(found, 0.0)
-
-
-def _rest(group: Group, total: Floats, bad: Floats, share: Floats) -> Floats:
-    """How much worse than expected the rest of the moment was: 1 or more; 1 for `all`."""
-    prior = 1 / max(float(group.past["cv"][0]), STEADY) ** 2
-    e = total * share
-    rest = (prior + np.maximum(0.0, bad[0] - bad)) / (prior + np.maximum(0.0, e[0] - e))
-    rest = np.maximum(rest, 1.0)
-    rest[0] = 1.0
-    out: Floats = rest
-    return out
 
 
 def _harm(group: Group, s: Series, before: int, midnight: int) -> Harm:
